@@ -1,0 +1,1 @@
+"""Boards: facts about pins, chips and clocks. Imports nothing else of ours."""

@@ -1,0 +1,1 @@
+"""Functions from graph to graph, one file each."""

@@ -1,0 +1,1 @@
+"""From an integer graph to descriptors and a flash image."""

@@ -1,0 +1,1 @@
+"""Gateware: the accelerator in Amaranth. Imports nothing else of ours."""

@@ -1,0 +1,86 @@
+"""Every number that is fixed when the gateware is built."""
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+
+
+__all__ = ["Config"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One accelerator. Equal configurations run the same images.
+
+    The accelerator moves *words* of ``simd`` bits: ``simd`` binary channels, or ``simd // 8``
+    channels of 8 bits. ``group`` words lie side by side at one address of the activation memory.
+    """
+
+    p: int = 2                    # pixels that share each weight
+    pe: int = 8                   # channels that share each activation, on the array
+    simd: int = 32                # binary lanes that one PE sums in a cycle
+    fixed_pe: int = 4             # channels of the fixed-point unit, simd // 8 products each
+    group: int = 2                # words at an address of the activation memory
+    memory_depth: int = 16384     # addresses of the activation memory
+    weight_depth: int = 256       # weight words (pe * simd bits) in the weight queue
+    level_depth: int = 256        # levels in the level queue
+    sum_width: int = 32           # bits of a sum that leaves the drain
+    binary_width: int = 11        # bits of an accumulator of the array (half products)
+    fixed_width: int = 24         # bits of an accumulator of the fixed-point unit
+    flash_depth: int = 256        # halfwords in the flash queue
+    flash_full_rate: bool = True  # one byte a core cycle (SCK twice the core clock), or a half
+    image_offset: int = 0x100000  # where in the flash the image begins, bytes
+    clock_hz: int = 24_000_000    # core clock
+    baud: int = 3_000_000         # host link
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value < 0 or (value == 0 and field.type is int and field.name != "image_offset"):
+                raise ValueError(f"'{field.name}' must be positive, not {value!r}")
+        if self.simd % 8 or self.simd & self.simd - 1:
+            raise ValueError(f"'simd' must be a power of two of at least 8, not {self.simd!r}")
+        if self.pe % 4 or self.pe < self.fixed_pe:
+            raise ValueError(f"'pe' must be a multiple of 4 and at least 'fixed_pe', "
+                             f"not {self.pe!r}")
+
+    # What follows from the numbers above
+
+    @property
+    def lanes(self):
+        """Binary products in a cycle."""
+        return self.p * self.pe * self.simd
+
+    @property
+    def fixed_simd(self):
+        """Products that one channel of the fixed-point unit sums in a cycle."""
+        return self.simd // 8
+
+    @property
+    def memory_width(self):
+        """Bits at an address of the activation memory."""
+        return self.group * self.simd
+
+    @property
+    def weight_width(self):
+        """Bits of a weight word."""
+        return self.pe * self.simd
+
+    @property
+    def segment(self):
+        """Words that may be summed before the accumulators must be drained."""
+        binary = ((1 << self.binary_width - 1) - 1) // (self.simd // 2)
+        fixed = ((1 << self.fixed_width - 1) - 1) // (self.fixed_simd << 14)
+        return min(binary, fixed)
+
+    @cached_property
+    def hash(self):
+        """32 bits that an image carries to name the configuration that it was made for.
+
+        Clock and baud rate do not change what an image means, and are left out.
+        """
+        facts = asdict(self)
+        for name in ("clock_hz", "baud", "flash_full_rate", "flash_depth"):
+            del facts[name]
+        return zlib.crc32(json.dumps(facts, sort_keys=True).encode())

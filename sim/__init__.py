@@ -1,0 +1,1 @@
+"""Simulation: models of the outside world, benches and compiled runs."""
