@@ -10,8 +10,19 @@ from typing import Any
 import numpy as np
 
 from compiler.ir import (
-    Affine, ArgMax, BatchNorm, Dense, Flatten, Graph, HighestBit, Input, Node, Quant, Relu,
-    Requantize, Threshold,
+    Affine,
+    ArgMax,
+    BatchNorm,
+    Dense,
+    Flatten,
+    Graph,
+    HighestBit,
+    Input,
+    Node,
+    Quant,
+    Relu,
+    Requantize,
+    Threshold,
 )
 from hdl.fixed import rescale
 
@@ -89,13 +100,12 @@ def trace(graph: Graph, x: Array) -> Iterator[tuple[Node, Array]]:
     """Yield each node with the tensor that it makes of the batch ``x``."""
     tensors: dict[str, Array] = {}
     for node in graph.nodes:
-        tensors[node.name] = evaluate(node, *(tensors[name] for name in node.inputs) or (x,))
+        inputs = [tensors[name] for name in node.inputs] or [x]
+        tensors[node.name] = evaluate(node, *inputs)
         yield node, tensors[node.name]
 
 
 def run(graph: Graph, x: Array) -> Array:
     """Run a graph on a batch, and return what its last node makes."""
-    result = x
-    for _, result in trace(graph, x):
-        pass
+    *_, (_, result) = trace(graph, x)
     return result

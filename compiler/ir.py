@@ -85,11 +85,11 @@ class Node:
     inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for field, value in vars(self).items():
+        for key, value in vars(self).items():
             if isinstance(value, np.ndarray):
                 if value.dtype.kind == "f" and not np.isfinite(value).all():
                     at = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
-                    raise GraphError(f"Node {self.name!r}: {field} must be finite, "
+                    raise GraphError(f"Node {self.name!r}: {key} must be finite, "
                                      f"not {value[at]} at {at}")
                 value.setflags(write=False)
 
@@ -99,10 +99,10 @@ class Node:
         return shape, Real()
 
     def _per_channel(self, shape: tuple[int, ...], **fields: Array | float) -> None:
-        for field, value in fields.items():
+        for key, value in fields.items():
             size = np.shape(value)[0] if np.ndim(value) else 1
             if np.ndim(value) > 1 or size not in (1, shape[-1]):
-                raise GraphError(f"Node {self.name!r}: {field} must have one value for each of "
+                raise GraphError(f"Node {self.name!r}: {key} must have one value for each of "
                                  f"its {shape[-1]} channels, not shape {np.shape(value)}")
 
 
