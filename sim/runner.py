@@ -1,0 +1,53 @@
+"""Runs a cocotb bench against the Verilog of one component."""
+
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.lib.wiring import Component
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    dut: Component,
+    bench: str,
+    build_dir: Path,
+    *,
+    simulator: str = "icarus",
+    testcase: str | list[str] | None = None,
+    env: dict[str, str] | None = None,
+) -> int:
+    """Run the cocotb tests in the module ``bench``, and return how many passed.
+
+    ``testcase`` names the tests to run, by default all. ``env`` is added to the environment of
+    the simulator: it is how a bench gets parameters.
+    """
+    top = type(dut).__name__
+    build_dir.mkdir(parents=True, exist_ok=True)
+    source = build_dir / f"{top}.v"
+    source.write_text(verilog.convert(dut, name=top))
+
+    runner = get_runner(simulator)
+    runner.build(
+        sources=[source],
+        hdl_toplevel=top,
+        build_dir=build_dir,
+        always=True,
+        timescale=("1ns", "1ps"),
+    )
+    results = runner.test(
+        hdl_toplevel=top,
+        test_module=bench,
+        testcase=testcase,
+        build_dir=build_dir,
+        extra_env=dict(env or {}),
+    )
+    tests, failures = get_results(results)
+    if tests == 0:
+        raise AssertionError(f"no test in {bench} was run; see {results}")
+    if failures:
+        raise AssertionError(f"{failures} of {tests} tests in {bench} failed; see {results}")
+    return tests
