@@ -1,0 +1,66 @@
+"""Recognises a file or folder by its content, and reads it."""
+
+from pathlib import Path
+
+from compiler.errors import UserError
+from compiler.frontends import bnn_pynq, onnx_file, onnx_graph
+from compiler.frontends.refusal import ModelError, Refusal
+from compiler.ir import Binary, Fixed, Graph, Real, TensorType
+
+
+__all__ = ["INPUT_TYPES", "load"]
+
+INPUT_TYPES: dict[str, TensorType] = {
+    "uint8":  Fixed(8, signed=False),
+    "int8":   Fixed(8),
+    "binary": Binary(),
+    "real":   Real(),
+}
+
+
+def load(path: str | Path, *, input_type: str | None = None) -> Graph:
+    """Return the network in the file or folder ``path`` as a graph in real numbers.
+
+    Parameters
+    ----------
+    path
+        A folder of BNN-PYNQ parameters, or an ONNX file (plain, QONNX, or FINN's).
+    input_type
+        What the user will feed, one of `INPUT_TYPES`; "uint8" for pictures of 0 to 255. Without
+        it the model decides: an input of bytes, or annotated so, is integer, any other real.
+
+    Raises
+    ------
+    ModelError
+        With every reason that was found why the model is not taken.
+    """
+    path = Path(path)
+    try:
+        return _read(path, _known_type(input_type))
+    except ModelError:
+        raise
+    except UserError as error:
+        raise ModelError([str(error)]) from error
+    except OSError as error:
+        raise ModelError([f"'{path}' must be readable: {error.strerror or error}"]) from error
+    except UnicodeDecodeError as error:
+        name = error.object[:20]
+        raise ModelError([f"'{path}' must have names in UTF-8, not {name!r}"]) from error
+
+
+def _known_type(name: str | None) -> TensorType | None:
+    if name is not None and name not in INPUT_TYPES:
+        raise Refusal(f"The input type must be one of {', '.join(INPUT_TYPES)}, not {name!r}")
+    return None if name is None else INPUT_TYPES[name]
+
+
+def _read(path: Path, input_type: TensorType | None) -> Graph:
+    if path.is_dir():
+        if not bnn_pynq.recognise(path):
+            raise Refusal(f"Folder '{path}' must hold BNN-PYNQ parameters "
+                          f"(0-0-weights.bin, 0-0-thres.bin, ...)")
+        return bnn_pynq.read(path, input_type)
+    if not path.exists():
+        raise Refusal(f"'{path}' must be an ONNX file or a folder of BNN-PYNQ parameters, "
+                      f"but there is nothing of that name")
+    return onnx_graph.read(onnx_file.open_model(path), path, input_type)

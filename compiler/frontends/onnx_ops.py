@@ -1,0 +1,70 @@
+"""Which ONNX operations are read, and by which handler.
+
+A handler takes the `Site` of its node, and returns what the node's first output stands for, or a
+tuple with one entry for each output. What it does not take it refuses with `Site.refusal`.
+"""
+
+from collections.abc import Callable
+
+from compiler.frontends import onnx_dense as dense
+from compiler.frontends import onnx_elementwise as elementwise
+from compiler.frontends import onnx_quant as quant
+from compiler.frontends import onnx_shapes as shapes
+from compiler.frontends.onnx_site import Site
+from compiler.frontends.onnx_values import Operand
+
+
+__all__ = ["DOMAINS", "HANDLERS", "LATER"]
+
+Handler = Callable[[Site], Operand | tuple[Operand | None, ...]]
+
+DOMAINS = {"", "ai.onnx", "qonnx.custom_op.general", "finn.custom_op.general", "finn",
+           "onnx.brevitas"}
+
+HANDLERS: dict[str, Handler] = {
+    "Add":                elementwise.add,
+    "ArgMax":             elementwise.argmax,
+    "BatchNormalization": elementwise.batch_normalization,
+    "BipolarQuant":       quant.bipolar_quant,
+    "Cast":               elementwise.cast,
+    "Clip":               elementwise.clip,
+    "Concat":             shapes.concat,
+    "Constant":           shapes.constant,
+    "Div":                elementwise.div,
+    "Dropout":            elementwise.dropout,
+    "Flatten":            shapes.flatten,
+    "Gather":             shapes.gather,
+    "Gemm":               dense.gemm,
+    "Identity":           elementwise.identity,
+    "LogSoftmax":         elementwise.softmax,
+    "MatMul":             dense.matmul,
+    "Mul":                elementwise.mul,
+    "MultiThreshold":     quant.multi_threshold,
+    "Neg":                elementwise.neg,
+    "Quant":              quant.quant,
+    "Relu":               elementwise.relu,
+    "Reshape":            shapes.reshape,
+    "Shape":              shapes.shape,
+    "Sign":               quant.sign,
+    "Softmax":            elementwise.softmax,
+    "Squeeze":            shapes.squeeze,
+    "Sub":                elementwise.sub,
+    "TopK":               elementwise.top_k,
+    "Transpose":          shapes.transpose,
+    "Unsqueeze":          shapes.unsqueeze,
+}
+
+_DENSE = "a dense layer (Gemm or MatMul)"
+_SIGN = "a sign (Sign, BipolarQuant, MultiThreshold), Quant or Relu"
+LATER = {  # what is expected instead, and why
+    "Conv":              (_DENSE, ": convolution is not supported yet"),
+    "ConvTranspose":     (_DENSE, ": convolution is not supported"),
+    "MaxPool":           (_DENSE, ": pooling is not supported yet"),
+    "AveragePool":       (_DENSE, ": pooling is not supported yet"),
+    "GlobalAveragePool": (_DENSE, ": pooling is not supported yet"),
+    "Sigmoid":           (_SIGN, ""),
+    "Tanh":              (_SIGN, ""),
+    "LeakyRelu":         (_SIGN, ""),
+    "PRelu":             (_SIGN, ""),
+    "Elu":               (_SIGN, ""),
+}

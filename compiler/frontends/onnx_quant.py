@@ -1,0 +1,129 @@
+"""Quantizers: QONNX's `BipolarQuant` and `Quant`, FINN's `MultiThreshold`, and ONNX's `Sign`."""
+
+from typing import Any
+
+import numpy as np
+
+from compiler.frontends.onnx_site import Site
+from compiler.frontends.onnx_values import Constant, Operand, Tensor
+from compiler.ir import Affine, Quant, Threshold
+
+
+__all__ = ["bipolar_quant", "multi_threshold", "quant", "sign"]
+
+Array = np.ndarray[Any, Any]
+
+_ROUNDING = {"ROUND", "HALF_EVEN"}
+_MAX_LEVELS = 255
+
+
+def sign(site: Site) -> Operand:
+    """-1 below 0, else +1: binarized networks have no third value, so 0 counts as positive."""
+    operand = site.operand(0)
+    if isinstance(operand, Constant):
+        return Constant(_signs(operand.values), np.array(1.0), 1)
+    return site.emit(Threshold, operand, levels=np.array([[0.0]]))
+
+
+def _signs(values: Array) -> Array:
+    return np.where(values >= 0, 1.0, -1.0)
+
+
+def bipolar_quant(site: Site) -> Operand:
+    """The sign, times a scale."""
+    operand = site.operand(0)
+    if isinstance(operand, Constant):
+        step = _step(site, operand)
+        return Constant(_signs(operand.values) * step, step, 1)
+    values = _positive(site, site.constant(1).values)
+    if values.ndim > operand.index.ndim and values.shape[0] == 1:
+        values = values[0]
+    scale = site.spread(operand, values, "scale")
+    if isinstance(scale, float) and scale == 1.0:
+        return site.emit(Threshold, operand, levels=np.array([[0.0]]))
+    bits = site.emit(Threshold, operand, "_sign", levels=np.array([[0.0]]))
+    return site.emit(Affine, bits, scale=scale)
+
+
+def _positive(site: Site, scale: Array) -> Array:
+    if scale.size == 0 or (scale <= 0).any():
+        raise site.refusal(f"must have positive scales, not "
+                           f"{scale.min() if scale.size else 'none'}")
+    return scale.astype(np.float64)
+
+
+def _step(site: Site, weights: Constant) -> Array:
+    """The scale of weights, with as many axes as they have, or none."""
+    scale = _positive(site, site.constant(1).values)
+    if scale.size == 1:
+        return scale.reshape(())
+    try:
+        np.broadcast_to(scale, weights.values.shape)
+    except ValueError:
+        raise site.refusal(f"must have a scale that fits its weights of {weights.values.shape}, "
+                           f"not shape {scale.shape}") from None
+    return scale.reshape(*[1] * (weights.values.ndim - scale.ndim), *scale.shape)
+
+
+def quant(site: Site) -> Operand:
+    """Rounding to integers of some bits, times a scale."""
+    operand = site.operand(0)
+    mode = site.text("rounding_mode", "ROUND").upper()
+    if mode not in _ROUNDING:
+        raise site.refusal(f"must round half to even (rounding_mode ROUND), not {mode}")
+    width = site.scalar(3, "width")
+    if width not in range(1, 33):
+        raise site.refusal(f"must have a width of 1 to 32 bits, not {width}")
+    bits, signed = int(width), bool(site.integer("signed", 1))
+    narrow = bool(site.integer("narrow", 0))
+    if isinstance(operand, Constant):
+        return _quantized_weights(site, operand, bits, signed, narrow)
+    scale = site.scalar(1, "scale")
+    _positive(site, np.array(scale))
+    return site.emit(Quant, operand, bits=bits, scale=scale, signed=signed, narrow=narrow,
+                     zero_point=site.scalar(2, "zero point"))
+
+
+def _quantized_weights(site: Site, weights: Constant, bits: int, signed: bool,
+                       narrow: bool) -> Constant:
+    if site.constant(2).values.any():
+        raise site.refusal("must have 0 as the zero point of weights")
+    step = _step(site, weights)
+    low = -(1 << bits - 1) + narrow if signed else 0
+    high = (1 << bits - 1) - 1 if signed else (1 << bits) - 1 - narrow
+    with np.errstate(over="ignore"):
+        integers = np.clip(np.rint(weights.values / step), low, high)
+        values = integers * step
+    if not np.isfinite(values).all():
+        raise site.refusal("must make finite numbers")
+    return Constant(values, step, bits if signed else bits + 1)
+
+
+def multi_threshold(site: Site) -> Operand:
+    """How many levels are reached, times a scale, plus an offset."""
+    tensor = site.tensor(0)
+    last = site.text("data_layout", "NCHW") in ("NHWC", "NWC")
+    levels = _levels(site, tensor, last)
+    scale, offset = site.number("out_scale", 1.0), site.number("out_bias", 0.0)
+    if levels.shape[1] == 1:  # the Threshold makes -1 and +1 of the counts 0 and 1
+        scale, offset = scale / 2, offset + scale / 2
+    if (scale, offset) == (1.0, 0.0):
+        return site.emit(Threshold, tensor, levels=levels)
+    counts = site.emit(Threshold, tensor, "_levels", levels=levels)
+    return site.emit(Affine, counts, scale=scale, offset=offset)
+
+
+def _levels(site: Site, tensor: Tensor, last: bool) -> Array:
+    """Levels for each channel of our tensor, in rising order."""
+    levels = site.along_channels(tensor, 1, "row of levels", last=last).astype(np.float64)
+    if levels.ndim != 2 or not 1 <= levels.shape[1] <= _MAX_LEVELS:
+        raise site.refusal(f"must have 1 to {_MAX_LEVELS} levels a channel, "
+                           f"not shape {levels.shape}")
+    levels = np.sort(levels, axis=1)
+    if len(levels) == 1:
+        return levels
+    places = np.arange(len(levels))
+    if not last:
+        places = places.reshape(-1, *[1] * (tensor.index.ndim - 1))
+    rows = np.asarray(site.spread(tensor, places, "row of levels"), np.int64)
+    return levels[rows]
