@@ -1,0 +1,246 @@
+"""Reads the flash chip: wakes it, and streams bursts over four lines."""
+
+from dataclasses import dataclass
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.config import Config
+from hdl.flash_pads import FlashPads, FlashSerializer, SimulatedPads
+from hdl.flash_queue import FlashQueue
+
+
+__all__ = ["FlashPads", "FlashReader", "FlashTiming", "Request", "SimulatedPads"]
+
+
+# W25Q128JV and its family. Every command but Read Data (03h) runs at this clock from 2.7 V on.
+SCK_LIMIT_HZ = 104_000_000
+# The longest time that the chip may need after a command of the script: tRST, after a reset.
+# Power-down needs tDP = 3 us to enter and tRES1 = 3 us to leave, status registers 50 ns.
+SETTLE_NS = 30_000
+
+# Sent on one line after reset, whatever the chip was doing. Each transaction is preceded by
+# SETTLE_NS; the last one goes on as a quad read of one halfword, which is dropped.
+SCRIPT = (
+    b"\xff",      # leaves continuous read: mode bits that are all ones
+    b"\xab",      # leaves power-down
+    b"\x66",      # allows a reset
+    b"\x99",      # resets what is volatile
+    b"\x50",      # allows a write of volatile status
+    b"\x31\x02",  # writes status register 2: quad enable
+    b"\xeb",      # Fast Read Quad I/O
+)
+SCRIPT_BITS = [byte >> 7 - bit & 1 for part in SCRIPT for byte in part for bit in range(8)]
+SCRIPT_ENDS = [bit == 8 * len(part) - 1 for part in SCRIPT for bit in range(8 * len(part))]
+OPCODE_BEATS = 8 * len(SCRIPT[-1])
+
+COMMAND_BEATS = 6 + 2 + 4  # address, mode bits, and dummy beats that nobody drives
+HALFWORD_BEATS = 4         # as many as there are dummy beats
+# Mode bits 5-4 of 10 tell the chip that the next transaction begins with its address. Where all
+# are ones, it begins with a command.
+MODE_CONTINUOUS, MODE_COMMAND = 0xa, 0xf
+
+
+PADS_LATENCY = 2   # from a beat's core cycle to the one in which `FlashSerializer` has its data
+QUEUE_LATENCY = 2  # from `FlashQueue` storing a halfword to it being offered
+
+
+class Request(data.StructLayout):
+    """A burst: the address of its first byte, and how many halfwords, at least one."""
+
+    def __init__(self):
+        super().__init__({"address": 24, "halves": 24})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlashTiming:
+    """When `FlashReader` fetches and shows halfwords, in core cycles.
+
+    With a request accepted in cycle ``a``, halfword ``i`` of its burst is fetched in slot
+    ``s[i]``: ``s[0]`` is the first cycle from ``a + first`` on in which a credit is free, ``s[i]``
+    the first from ``s[i - 1] + slot`` on. There are ``credits`` credits. A slot takes one, and
+    it is free again in the cycle after the halfword was taken from ``halves``, where it is
+    offered from ``s[i] + latency`` on, or from the cycle after the one before it was taken. The
+    next request is accepted from ``s[last] + next`` on.
+    """
+
+    slot: int     # cycles between halfwords
+    first: int    # from request to first slot
+    latency: int  # from slot to valid
+    next: int     # from last slot to next request
+    credits: int  # halfwords in the queue, and on their way to it
+
+    @classmethod
+    def from_config(cls, config: Config):
+        """Derive the timing of ``FlashReader(config)``."""
+        beats = 2 if config.flash_full_rate else 1
+        slot = HALFWORD_BEATS // beats
+        command = COMMAND_BEATS // beats
+        opcode = 0 if config.flash_continuous else OPCODE_BEATS + 1
+        return cls(
+            slot=slot,
+            first=opcode + command,
+            latency=slot + PADS_LATENCY + QUEUE_LATENCY,
+            next=slot + 2,  # clock stops, chip is deselected
+            credits=config.flash_depth,
+        )
+
+
+class FlashReader(wiring.Component):
+    """Streams bursts of halfwords from a flash chip of the W25Q128JV class, read on four lines.
+
+    After reset the chip is woken and configured, whatever it was doing, which takes about 0.3 ms;
+    the first request waits for it. `FlashTiming` tells when halfwords arrive. Where the queue is
+    full, the clock of the chip pauses in the middle of the burst.
+
+    The domain ``fast`` has twice the rate of ``sync``, and every rising edge of ``sync`` is one
+    of ``fast``.
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``clock_hz``, ``flash_depth``, ``flash_full_rate`` and ``flash_continuous``.
+
+    Members
+    -------
+    requests : In(stream.Signature(Request()))
+        A request is accepted when the burst before it was fetched.
+    halves : Out(stream.Signature(16))
+        Two bytes each, the first in the low bits.
+    awake : Out(1)
+        The chip was woken and configured.
+    busy : Out(1)
+        The clock of the chip runs: command, address, dummy beats or data.
+    pads : Out(FlashPads())
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        self._timing = FlashTiming.from_config(config)
+        sck_hz = config.clock_hz * (2 if config.flash_full_rate else 1)
+        if sck_hz > SCK_LIMIT_HZ:
+            raise ValueError(f"The clock of the flash must be at most {SCK_LIMIT_HZ} Hz, "
+                             f"not {sck_hz!r}")
+        super().__init__({
+            "requests": In(stream.Signature(Request())),
+            "halves":   Out(stream.Signature(16)),
+            "awake":    Out(1),
+            "busy":     Out(1),
+            "pads":     Out(FlashPads()),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        timing = self._timing
+
+        m.submodules.serializer = serializer = FlashSerializer(
+            full_rate=self._config.flash_full_rate)
+        m.submodules.queue = queue = FlashQueue(depth=timing.credits)
+        wiring.connect(m, wiring.flipped(self.pads), serializer.pads)
+        wiring.connect(m, wiring.flipped(self.halves), queue.halves)
+
+        # The beats of the next core cycle
+        select = Signal()
+        clock  = Signal()
+        drive  = Signal()
+        single = Signal(init=1)
+        bit    = Signal(init=1)
+        m.d.comb += serializer.select.eq(select)
+        m.d.comb += serializer.clock.eq(clock)
+        m.d.comb += serializer.drive.eq(drive)
+        m.d.comb += serializer.single.eq(single)
+        m.d.comb += serializer.bit.eq(bit)
+        m.d.comb += self.busy.eq(clock)
+
+        # Address, then mode bits, which stay in the last nibble as the register is shifted
+        command = Signal(24)
+        beat    = len(serializer.nibbles)
+        mode    = C(MODE_CONTINUOUS if self._config.flash_continuous else MODE_COMMAND, 4)
+        m.d.comb += serializer.nibbles.eq(command[-beat:])
+
+        settle    = Signal(_settle_bits(self._config.clock_hz), init=1)
+        position  = Signal(range(len(SCRIPT_BITS)))
+        remaining = Signal(signed(25), init=1)  # halfwords, less one once data is read
+        last_beat = COMMAND_BEATS * 4 // beat - 1
+        timer     = Signal(range(last_beat + 1))
+        fetch     = Signal()
+        fetched   = Signal(timing.slot + PADS_LATENCY)
+
+        m.d.comb += queue.reserve.eq(fetch & self.awake)
+        m.d.sync += fetched.eq(Cat(queue.reserve, fetched))
+        m.d.comb += queue.store.eq(fetched[-1])
+        m.d.comb += queue.halfword.eq(serializer.halfword)
+
+        with m.FSM():
+            with m.State("SETTLE"):
+                m.d.sync += clock.eq(0)
+                m.d.sync += select.eq(clock)
+                m.d.sync += drive.eq(1)
+                m.d.sync += settle.eq(settle + 1)
+                with m.If(settle == 0):
+                    m.d.sync += select.eq(1)
+                    m.next = "SEND"
+
+            with m.State("SEND"):
+                m.d.sync += clock.eq(1)
+                m.d.sync += bit.eq(_table(SCRIPT_BITS).bit_select(position, 1))
+                m.d.sync += position.eq(position + 1)
+                with m.If(position == len(SCRIPT_BITS) - 1):
+                    m.next = "COMMAND"
+                with m.Elif(_table(SCRIPT_ENDS).bit_select(position, 1)):
+                    m.next = "SETTLE"
+
+            with m.State("COMMAND"):
+                m.d.sync += single.eq(0)
+                m.d.sync += timer.eq(last_beat)
+                m.next = "BURST"
+
+            with m.State("BURST"):
+                m.d.sync += command.eq(Cat(*[mode] * (beat // 4), command))
+                with m.If(timer != 0):
+                    m.d.sync += timer.eq(timer - 1)
+                with m.If(timer == timing.slot):  # dummy beats follow
+                    m.d.sync += drive.eq(0)
+                    m.d.sync += remaining.eq(remaining - 1)
+                with m.Elif(timer == 0):
+                    m.d.sync += clock.eq(fetch)
+                    with m.If(remaining[-1]):
+                        m.next = "END"
+                    with m.Elif(queue.room):
+                        m.d.comb += fetch.eq(1)
+                        m.d.sync += timer.eq(timing.slot - 1)
+                        m.d.sync += remaining.eq(remaining - 1)
+
+            with m.State("END"):
+                m.d.sync += select.eq(0)
+                m.d.sync += self.awake.eq(1)
+                m.next = "IDLE"
+
+            with m.State("IDLE"):
+                m.d.comb += self.requests.ready.eq(1)
+                m.d.sync += drive.eq(1)
+                m.d.sync += command.eq(self.requests.p.address)
+                m.d.sync += remaining.eq(self.requests.p.halves)
+                with m.If(self.requests.valid):
+                    m.d.sync += select.eq(1)
+                    if self._config.flash_continuous:
+                        m.d.sync += clock.eq(1)
+                        m.d.sync += timer.eq(last_beat)
+                        m.next = "BURST"
+                    else:
+                        m.d.sync += single.eq(1)
+                        m.d.sync += position.eq(len(SCRIPT_BITS) - OPCODE_BEATS)
+                        m.next = "SEND"
+
+        return m
+
+
+def _table(bits):
+    """Return a constant that has the given bits, the first lowest."""
+    return C(sum(int(bit) << index for index, bit in enumerate(bits)), len(bits))
+
+
+def _settle_bits(clock_hz):
+    """Return the width of a counter that wraps after SETTLE_NS and the end of a transaction."""
+    return (SETTLE_NS * clock_hz // 10**9 + 4).bit_length()
