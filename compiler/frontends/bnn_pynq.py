@@ -25,6 +25,7 @@ NEVER = (1 << 15) - 1  # threshold of the neurons that pad the last layer
 CNV_LAYERS = 9
 WORD_BITS = 64
 SIZE_LIMIT = 1 << 26   # bytes in a file
+THRESHOLD_LIMIT = (1 << 31) - 1
 
 
 def recognise(folder: Path) -> bool:
@@ -122,9 +123,9 @@ def _read_layer(folder: Path, layer: int, fan_in: int | None) -> tuple[Array, Ar
             raise Refusal(f"{where} must read the {fan_in} neurons of the layer before with "
                           f"activations of one bit (W1A1), not {per_neuron} words of at least "
                           f"{used} bits a neuron")
-    if abs(thresholds).max() > 1 << 31:
+    if thresholds.min() < -THRESHOLD_LIMIT or thresholds.max() > THRESHOLD_LIMIT:
         raise Refusal(f"{where} must have thresholds of at most 32 bits, "
-                      f"not {abs(thresholds).max()}")
+                      f"not {thresholds.min()} to {thresholds.max()}")
     bits = words[:, :, None] >> np.arange(simd, dtype=np.uint64) & np.uint64(1)
     weights = 2 * bits.astype(np.int64).reshape(elements, folds, per_neuron * simd) - 1
     return (weights.transpose(1, 0, 2).reshape(elements * folds, -1),

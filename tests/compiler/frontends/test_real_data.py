@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from compiler import golden
+from compiler.check import check
+from compiler.frontends import load
+from compiler.ir import ArgMax, Dense, Fixed, HighestBit, Real
+from tests.compiler.frontends.real_data import mnist_test, shared
+
+
+def correct(graph):
+    images, labels = mnist_test()
+    return int((golden.run(graph, images).reshape(-1) == labels).sum())
+
+
+def test_lfc():
+    graph = load(shared("bnn-pynq/mnist/lfcW1A1"))
+    assert graph.name == "lfcW1A1"
+    assert graph.input.shape == (784,)
+    assert [node.weights.shape for node in graph.nodes if isinstance(node, Dense)] == [
+        (1024, 784), (1024, 1024), (1024, 1024), (10, 1024)]
+    assert isinstance(graph.output, HighestBit)
+    assert graph.meta["classes"] == list("0123456789")
+    assert correct(graph) == 9840
+
+
+def test_tfc_on_mnist():
+    graph = load(shared("finn-tfc-w1a1/model.onnx"))
+    assert graph.input.type == Fixed(8, signed=False)
+    assert isinstance(graph.output, ArgMax)
+    assert [node.bits for node in graph.nodes if isinstance(node, Dense)] == [1] * 4
+    assert correct(graph) == 9296
+
+
+def test_tfc_on_its_own_input():
+    folder = shared("finn-tfc-w1a1")
+    graph = load(folder / "model.onnx")
+    np.testing.assert_array_equal(golden.run(graph, np.load(folder / "input.npy")),
+                                  np.load(folder / "expected_output.npy"))
+
+
+@pytest.mark.parametrize("name", ["mlp_w1a1", "mlp_w1a1_clean"])
+def test_brevitas(name):
+    graph = load(shared(f"brevitas/{name}.onnx"))
+    assert graph.input.type == Real()
+    assert [node.bits for node in graph.nodes if isinstance(node, Dense)] == [1] * 4
+    expected = np.load(shared("brevitas/mlp_w1a1_expected.npz"))
+    np.testing.assert_allclose(golden.run(graph, expected["x"]), expected["y"], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["brevitas/cnn_w1a1.onnx", "brevitas/cnn_w1a1_clean.onnx",
+                                  "mnist-conv/model.onnx"])
+def test_convolutions_are_refused(name):
+    refusals = check(shared(name))
+    assert len(refusals) == 4
+    for refusal, kind, what in zip(refusals, ["Conv", "MaxPool"] * 2,
+                                   ["convolution", "pooling"] * 2, strict=True):
+        assert f"({kind}) must be a dense layer" in refusal
+        assert refusal.endswith(f"{what} is not supported yet")
+
+
+def test_cnv_is_refused():
+    folder = shared("bnn-pynq/cifar10/cnvW1A1")
+    assert check(folder) == [
+        f"Folder '{folder}' must hold a network of dense layers (LFC), not the 9 layers of CNV: "
+        f"convolution is not supported yet"]
