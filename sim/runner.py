@@ -17,18 +17,22 @@ def simulate(
     build_dir: Path,
     *,
     simulator: str = "icarus",
-    testcase: str | list[str] | None = None,
+    only: str | None = None,
     env: dict[str, str] | None = None,
 ) -> int:
     """Run the cocotb tests in the module ``bench``, and return how many passed.
 
-    ``testcase`` names the tests to run, by default all. ``env`` is added to the environment of
-    the simulator: it is how a bench gets parameters.
+    ``only`` is a regular expression that names the tests to run, by default all. ``env`` is added
+    to the environment of the simulator: it is how a bench gets parameters.
     """
     top = type(dut).__name__
     build_dir.mkdir(parents=True, exist_ok=True)
     source = build_dir / f"{top}.v"
-    source.write_text(verilog.convert(dut, name=top))
+    text = verilog.convert(dut, name=top)
+    if simulator == "icarus":
+        # Unlike always @*, this runs at time 0 too, where a register begins with its initial value.
+        text = text.replace("always @*", "always_comb")
+    source.write_text(text)
 
     runner = get_runner(simulator)
     runner.build(
@@ -41,7 +45,7 @@ def simulate(
     results = runner.test(
         hdl_toplevel=top,
         test_module=bench,
-        testcase=testcase,
+        test_filter=only,
         build_dir=build_dir,
         extra_env=dict(env or {}),
     )
