@@ -75,8 +75,10 @@ class Verdict(wiring.Component):
 
         counters = request.address[-1]
         excess   = request.address[len(self.last) - 1:-1]
-        m.d.comb += beyond.eq(excess.any() | Mux(counters, self.last >= self._counter_bytes,
-                                                 self.last >= self._memory_bytes))
+        written  = request.command == Command.WRITE
+        outside  = Mux(counters, written | (self.last >= self._counter_bytes),
+                       self.last >= self._memory_bytes)
+        m.d.comb += beyond.eq(excess.any() | outside)
         m.d.comb += busy.eq((self.status == Status.STARTING) | (self.status == Status.RUNNING))
 
         m.d.comb += malformed.eq(request.length != 0)
@@ -91,7 +93,7 @@ class Verdict(wiring.Component):
                     m.d.comb += malformed.eq(request.length < protocol.ADDRESS_OCTETS + 1)
                 with m.If(beyond):
                     m.d.comb += refusal.eq(Error.BAD_ADDRESS)
-                with m.Elif(busy & ~counters):
+                with m.Elif(busy):
                     m.d.comb += refusal.eq(Error.BUSY)
             with m.Case(Command.RUN):
                 with m.If(request.sequence == 0):

@@ -69,9 +69,9 @@ class Error(IntEnum):
     BAD_CRC         = 1  # damaged on its way: send it again
     UNKNOWN_COMMAND = 2
     BAD_LENGTH      = 3
-    BAD_ADDRESS     = 4  # some of the octets lie outside memory and counters
+    BAD_ADDRESS     = 4  # not every octet exists; counters cannot be written
     BAD_SEQUENCE    = 5  # RUN with sequence 0
-    BUSY            = 6  # memory or image are in use: starting or running
+    BUSY            = 6  # memory, counters and image are in use: starting or running
     NOT_READY       = 7  # RUN without a usable image
 
 
