@@ -14,8 +14,9 @@ from hdl.flash_queue import FlashQueue
 __all__ = ["FlashPads", "FlashReader", "FlashTiming", "Request", "SimulatedPads"]
 
 
-# W25Q128JV and its family. Every command but Read Data (03h) runs at this clock from 2.7 V on.
-SCK_LIMIT_HZ = 104_000_000
+# W25Q128JV and its family. From 2.7 V on every command but Read Data (03h) runs at 104 MHz; at
+# full rate half a period must also be tSLCH = 5 ns, from select to the first edge.
+SCK_LIMIT_HZ = 100_000_000
 # The longest time that the chip may need after a command of the script: tRST, after a reset.
 # Power-down needs tDP = 3 us to enter and tRES1 = 3 us to leave, status registers 50 ns.
 SETTLE_NS = 30_000

@@ -10,7 +10,7 @@ import cocotb
 from cocotb.triggers import RisingEdge, Timer
 
 
-__all__ = ["TIMEOUT", "pack", "receive", "send", "start", "unpack"]
+__all__ = ["TIMEOUT", "pack", "receive", "reset", "send", "start", "unpack"]
 
 
 TIMEOUT = 10_000  # cycles that one payload may wait
@@ -24,14 +24,19 @@ async def start(dut, *, period_ns=8):
     """
     if period_ns % 4:
         raise ValueError(f"'period_ns' must be a multiple of 4, not {period_ns!r}")
-    resets = [getattr(dut, name) for name in ("rst", "fast_rst") if hasattr(dut, name)]
-    for reset in resets:
-        reset.value = 1
     cocotb.start_soon(_tick(dut, period_ns // 4))
+    await reset(dut)
+
+
+async def reset(dut):
+    """Hold reset, in every domain, over one rising edge of ``clk``."""
+    resets = [getattr(dut, name) for name in ("rst", "fast_rst") if hasattr(dut, name)]
+    for signal in resets:
+        signal.value = 1
     await RisingEdge(dut.clk)
     await RisingEdge(dut.clk)
-    for reset in resets:
-        reset.value = 0
+    for signal in resets:
+        signal.value = 0
 
 
 async def _tick(dut, quarter_ns):
