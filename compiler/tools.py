@@ -1,0 +1,54 @@
+"""Finds and runs the programs that we need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from compiler.errors import MissingToolError, ToolError
+
+
+__all__ = ["cache_folder", "find", "run"]
+
+LAST_LINES = 5
+
+
+def find(*names: str, hint: str) -> str:
+    """Return the first of the programs ``names`` that is installed.
+
+    Beside the Python that runs us counts, too, so that a virtual environment need not be active.
+    Raises `MissingToolError` with ``hint``, which tells how to get it.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    for name in names:
+        if found := shutil.which(name, path=path):
+            return found
+    raise MissingToolError(f"{' or '.join(names)} must be installed; {hint}")
+
+
+def run(words: Sequence[str | Path], *, folder: Path, log: Path | None = None) -> None:
+    """Run a program in ``folder``, with its output in ``log``.
+
+    Raises `ToolError` with the last lines where it fails.
+    """
+    done = subprocess.run([str(word) for word in words], cwd=folder, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if log:
+        log.write_text(done.stdout)
+    if done.returncode:
+        last = "\n  ".join(done.stdout.strip().splitlines()[-LAST_LINES:])
+        where = f"; its log is {log}" if log else ""
+        raise ToolError(f"{Path(words[0]).name} failed with status {done.returncode}{where}:"
+                        f"\n  {last}")
+
+
+def cache_folder() -> Path:
+    """Where built things are kept: ``XNORLOOM_CACHE``, or a folder in the user's cache."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(os.environ.get("XNORLOOM_CACHE") or Path(home) / "xnorloom")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

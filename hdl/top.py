@@ -1,0 +1,206 @@
+"""The whole accelerator, without a board around it."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
+
+from hdl.array import XnorArray
+from hdl.counters import CAUSES, LAYERS, Counters
+from hdl.drain import Drain
+from hdl.engine import Engine
+from hdl.feeder import Feeder
+from hdl.fetch import Fetch
+from hdl.fixed_unit import FixedUnit
+from hdl.flash import FlashReader
+from hdl.flash_pads import FlashPads
+from hdl.isa import VERSION, Cause
+from hdl.link import Link
+from hdl.loader import Loader
+from hdl.memory import ActivationMemory
+from hdl.weights import LevelQueue, WeightQueue
+
+
+__all__ = ["Accelerator", "Probe"]
+
+
+class Probe(wiring.Signature):
+    """What goes on inside: nothing of it costs anything on a board, where nobody looks.
+
+    Members
+    -------
+    counting, cause, end : Out
+        A frame runs; where this cycle of it goes; it is the last of a layer.
+    flash_busy : Out(1)
+        The flash bus moves.
+    address, write, write_data : Out
+        What is written to the activation memory in this cycle.
+    """
+    def __init__(self, config):
+        super().__init__({
+            "counting":   Out(1),
+            "cause":      Out(Cause),
+            "end":        Out(1),
+            "flash_busy": Out(1),
+            "address":    Out(range(config.memory_depth)),
+            "write":      Out(config.memory_width // 8),
+            "write_data": Out(config.memory_width),
+        })
+
+
+class Accelerator(wiring.Component):
+    """Everything between the flash chip and the serial line of the host.
+
+    The domain ``fast`` has twice the rate of ``sync``, in phase.
+
+    Members
+    -------
+    pads : Out(FlashPads())
+        The flash chip.
+    rx, tx : In(1), Out(1)
+        The host.
+    probe : Out(Probe(config))
+        What a simulation wants to see.
+    """
+    def __init__(self, config):
+        self._config = config
+        super().__init__({
+            "pads":  Out(FlashPads()),
+            "rx":    In(1, init=1),
+            "tx":    Out(1, init=1),
+            "probe": Out(Probe(config)),
+        })
+
+    def elaborate(self, platform):
+        config = self._config
+        m = Module()
+
+        m.submodules.flash    = flash    = FlashReader(config)
+        m.submodules.loader   = loader   = Loader(config)
+        m.submodules.fetch    = fetch    = Fetch(config)
+        m.submodules.weights  = weights  = WeightQueue(config)
+        m.submodules.levels   = levels   = LevelQueue(config)
+        m.submodules.memory   = memory   = ActivationMemory(config)
+        m.submodules.feeder   = feeder   = Feeder(config)
+        m.submodules.engine   = engine   = Engine(config)
+        m.submodules.array    = array    = XnorArray(config)
+        m.submodules.fixed    = fixed    = FixedUnit(config)
+        m.submodules.drain    = drain    = Drain(config)
+        m.submodules.counters = counters = Counters()
+        m.submodules.link     = link     = Link(config, VERSION,
+                                                counter_bytes=LAYERS * CAUSES * 4)
+
+        # Flash to queues
+        connect(m, flash.pads, flipped(self.pads))
+        connect(m, flash.requests, loader.requests)
+        connect(m, flash.halves, loader.halves)
+        connect(m, loader.packets, fetch.halves)
+        connect(m, fetch.layers, engine.layers)
+        m.d.comb += loader.awake.eq(flash.awake)
+        m.d.comb += loader.done.eq(fetch.done)
+        m.d.comb += fetch.idle.eq(engine.idle)
+
+        m.d.comb += fetch.weight_space.eq(weights.space)
+        m.d.comb += fetch.weight_spare.eq(weights.spare)
+        m.d.comb += weights.part.eq(fetch.part)
+        m.d.comb += weights.lanes.eq(fetch.lanes)
+        m.d.comb += weights.part_data.eq(fetch.part_data)
+        m.d.comb += weights.complete.eq(fetch.complete)
+        m.d.comb += fetch.level_space.eq(levels.space)
+        m.d.comb += levels.write.eq(fetch.level_write)
+        m.d.comb += levels.level.eq(fetch.level)
+
+        # Queues to units
+        m.d.comb += feeder.enable.eq(engine.running)
+        m.d.comb += feeder.layer.eq(engine.layer)
+        m.d.comb += feeder.next.eq(engine.next)
+        m.d.comb += feeder.last.eq(engine.last)
+        m.d.comb += weights.read.eq(engine.next)
+        m.d.comb += engine.feed_valid.eq(feeder.valid)
+        m.d.comb += engine.weight_valid.eq(weights.readable)
+        for unit in (array, fixed):
+            m.d.comb += unit.capture.eq(engine.capture)
+            m.d.comb += unit.shift.eq(drain.shift)
+            m.d.comb += unit.activations.eq(feeder.activations)
+            m.d.comb += unit.weights.eq(weights.data)
+        m.d.comb += array.keep.eq(engine.keep)
+        m.d.comb += fixed.keep.eq(engine.keep)
+
+        # Units to memory
+        m.d.comb += drain.layer.eq(engine.layer)
+        m.d.comb += drain.restart.eq(engine.begin)
+        m.d.comb += drain.capture.eq(engine.capture)
+        m.d.comb += drain.first.eq(engine.first)
+        m.d.comb += drain.final.eq(engine.final)
+        m.d.comb += drain.half.eq(array.halves[:config.binary_width])
+        m.d.comb += drain.sum.eq(fixed.sum)
+        m.d.comb += drain.level.eq(levels.data)
+        m.d.comb += levels.address.eq(drain.level_address)
+        m.d.comb += levels.release.eq(drain.level_release)
+        m.d.comb += engine.drained.eq(drain.done)
+
+        # The memory serves the drain, the feeder, copies of weights, and the host, in this order.
+        access, octets = link.accesses, link.octets
+        inner   = exact_log2(config.memory_width // 8)
+        asked   = Signal()  # in the cycle before, the host asked for an octet
+        counter = Signal()  # of the counters
+        lane    = Signal(inner)
+        m.d.comb += feeder.read_data.eq(memory.read_data)
+        m.d.comb += fetch.read_data.eq(memory.read_data)
+        with m.If(drain.write.any()):
+            m.d.comb += memory.address.eq(drain.address)
+            m.d.comb += memory.write.eq(drain.write)
+        with m.Elif(feeder.request):
+            m.d.comb += memory.address.eq(feeder.address)
+            m.d.comb += feeder.grant.eq(1)
+        with m.Elif(fetch.request):
+            m.d.comb += memory.address.eq(fetch.address)
+            m.d.comb += memory.write.eq(fetch.write)
+            m.d.comb += fetch.grant.eq(1)
+        with m.Elif(~asked & ~octets.valid):
+            m.d.comb += access.ready.eq(1)
+            m.d.comb += memory.address.eq(access.payload.address[inner:])
+            m.d.comb += memory.write.eq(
+                (access.valid & access.payload.write) << access.payload.address[:inner])
+        # While a layer is there only the drain writes.
+        m.d.comb += memory.write_data.eq(drain.write_data)
+        with m.If(engine.idle):
+            m.d.comb += memory.write_data.eq(fetch.write_data)
+            with m.If(~fetch.request):
+                m.d.comb += memory.write_data.eq(
+                    access.payload.data.replicate(config.memory_width // 8))
+
+        m.d.comb += counters.address.eq(access.payload.address)
+        m.d.sync += asked.eq(access.valid & access.ready & ~access.payload.write)
+        m.d.sync += counter.eq(access.payload.address[-1])
+        m.d.sync += lane.eq(access.payload.address[:inner])
+        with m.If(octets.ready):
+            m.d.sync += octets.valid.eq(0)
+        with m.If(asked):
+            m.d.sync += octets.valid.eq(1)
+            m.d.sync += octets.payload.eq(
+                Mux(counter, counters.octet, memory.read_data.word_select(lane, 8)))
+
+        # Host
+        m.d.comb += link.rx.eq(self.rx)
+        m.d.comb += self.tx.eq(link.tx)
+        m.d.comb += loader.run.eq(link.run)
+        m.d.comb += loader.reload.eq(link.reload)
+        m.d.comb += link.status.eq(loader.status)
+        m.d.comb += link.image_hash.eq(loader.image_hash)
+        m.d.comb += link.frame_cycles.eq(counters.total)
+        m.d.comb += loader.cleared.eq(~counters.clearing)
+        m.d.comb += counters.clear.eq(loader.clear)
+        m.d.comb += counters.count.eq(loader.counting)
+        m.d.comb += counters.cause.eq(engine.cause)
+        m.d.comb += counters.step.eq(engine.end)
+
+        m.d.comb += self.probe.counting.eq(loader.counting)
+        m.d.comb += self.probe.cause.eq(engine.cause)
+        m.d.comb += self.probe.end.eq(engine.end)
+        m.d.comb += self.probe.flash_busy.eq(flash.busy)
+        m.d.comb += self.probe.address.eq(memory.address)
+        m.d.comb += self.probe.write.eq(memory.write)
+        m.d.comb += self.probe.write_data.eq(memory.write_data)
+
+        return m

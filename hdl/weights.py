@@ -1,0 +1,138 @@
+"""The queues between the flash and the units: weight words, and levels."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+
+__all__ = ["LevelQueue", "WeightQueue"]
+
+
+class WeightQueue(wiring.Component):
+    """Words of ``weight_width`` bits, written in parts and read whole.
+
+    A word may be read from the cycle after its last part was written. ``data`` comes in the cycle
+    after ``read``, and the place of the word is free from then on.
+
+    Members
+    -------
+    space : Out(1)
+        There is a place for the word that is being written.
+    spare : Out(1)
+        There is one for the next word, too.
+    part : In
+        Which ``memory_width`` bits of the word are written.
+    lanes : In
+        Which halfwords of the part are written; none, nothing.
+    part_data : In(memory_width)
+        Their value.
+    complete : In(1)
+        This is the last write of the word.
+    readable : Out(1)
+        There is a word.
+    read : In(1)
+        Take it.
+    data : Out(weight_width)
+        The word that was taken last.
+    """
+    def __init__(self, config):
+        if config.weight_depth & config.weight_depth - 1:
+            raise ValueError(f"'weight_depth' must be a power of two, not {config.weight_depth!r}")
+        self._config = config
+        super().__init__({
+            "space":     Out(1),
+            "spare":     Out(1),
+            "part":      In(range(config.weight_width // config.memory_width)),
+            "lanes":     In(config.memory_width // 16),
+            "part_data": In(config.memory_width),
+            "complete":  In(1),
+            "readable":  Out(1),
+            "read":      In(1),
+            "data":      Out(config.weight_width),
+        })
+
+    def elaborate(self, platform):
+        config = self._config
+        m = Module()
+
+        m.submodules.memory = memory = Memory(
+            shape=config.weight_width, depth=config.weight_depth, init=[],
+            attrs={"ram_style": "block", "no_rw_check": True})
+        write = memory.write_port(granularity=16)
+        read = memory.read_port()
+
+        parts = config.weight_width // config.memory_width
+        m.d.comb += write.data.eq(self.part_data.replicate(parts))
+        for part in range(parts):
+            with m.If(self.part == part):
+                m.d.comb += write.en.word_select(part, len(self.lanes)).eq(self.lanes)
+        m.d.comb += read.en.eq(self.read)
+        m.d.comb += self.data.eq(read.data)
+        with m.If(self.complete):
+            m.d.sync += write.addr.eq(write.addr + 1)
+        with m.If(self.read):
+            m.d.sync += read.addr.eq(read.addr + 1)
+
+        words = Signal(range(config.weight_depth + 1))
+        m.d.sync += words.eq(words + self.complete - self.read)
+        m.d.comb += self.space.eq(words != config.weight_depth)
+        m.d.comb += self.spare.eq(words < config.weight_depth - 1)
+        m.d.comb += self.readable.eq(words != 0)
+
+        return m
+
+
+class LevelQueue(wiring.Component):
+    """Levels, written one a cycle; read in any order, and released some at a time.
+
+    Members
+    -------
+    space : Out(1)
+        There is a place for a level.
+    write : In(1)
+        Put ``level`` at the end.
+    level : In(signed(sum_width))
+        What is written.
+    address : In
+        Which place is read.
+    data : Out(signed(sum_width))
+        What was at ``address`` in the cycle before.
+    release : In
+        How many of the oldest levels are needed no more.
+    """
+    def __init__(self, config):
+        if config.level_depth & config.level_depth - 1:
+            raise ValueError(f"'level_depth' must be a power of two, not {config.level_depth!r}")
+        self._config = config
+        super().__init__({
+            "space":   Out(1),
+            "write":   In(1),
+            "level":   In(signed(config.sum_width)),
+            "address": In(range(config.level_depth)),
+            "data":    Out(signed(config.sum_width)),
+            "release": In(range(config.level_depth)),
+        })
+
+    def elaborate(self, platform):
+        config = self._config
+        m = Module()
+
+        m.submodules.memory = memory = Memory(
+            shape=signed(config.sum_width), depth=config.level_depth, init=[],
+            attrs={"ram_style": "block", "no_rw_check": True})
+        write = memory.write_port()
+        read = memory.read_port()
+
+        m.d.comb += write.en.eq(self.write)
+        m.d.comb += write.data.eq(self.level)
+        m.d.comb += read.addr.eq(self.address)
+        m.d.comb += self.data.eq(read.data)
+        with m.If(self.write):
+            m.d.sync += write.addr.eq(write.addr + 1)
+
+        levels = Signal(range(config.level_depth + 1))
+        m.d.sync += levels.eq(levels + self.write - self.release)
+        m.d.comb += self.space.eq(levels != config.level_depth)
+
+        return m
