@@ -43,9 +43,6 @@ def load(path: str | Path, *, input_type: str | None = None) -> Graph:
         raise ModelError([str(error)]) from error
     except OSError as error:
         raise ModelError([f"'{path}' must be readable: {error.strerror or error}"]) from error
-    except UnicodeDecodeError as error:
-        name = error.object[:20]
-        raise ModelError([f"'{path}' must have names in UTF-8, not {name!r}"]) from error
 
 
 def _known_type(name: str | None) -> TensorType | None:

@@ -1,6 +1,7 @@
 """Opens ONNX files, and takes the tensors out of them."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,20 @@ def open_model(path: Path) -> Proto:
         raise Refusal(f"File '{path}' must be an ONNX model, and is none, or damaged") from None
     if not model.ir_version or not model.graph.node:
         raise Refusal(f"File '{path}' must be an ONNX model with at least one node")
+    if not all(isinstance(text, str) for text in _texts(model)):
+        raise Refusal(f"File '{path}' must be an ONNX model with all its names in UTF-8")
     _check_opset(model, path)
     return model
+
+
+def _texts(message: Proto) -> Iterator[str | bytes]:
+    """Every string in a message; protobuf hands over bytes for what is not UTF-8."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            yield from [value] if isinstance(value, str | bytes) else value
+        elif field.type == field.TYPE_MESSAGE:
+            for item in [value] if hasattr(value, "ListFields") else value:
+                yield from _texts(item)
 
 
 def _check_opset(model: Proto, path: Path) -> None:

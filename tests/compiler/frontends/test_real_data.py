@@ -62,5 +62,5 @@ def test_convolutions_are_refused(name):
 def test_cnv_is_refused():
     folder = shared("bnn-pynq/cifar10/cnvW1A1")
     assert check(folder) == [
-        f"Folder '{folder}' must hold a network of dense layers (LFC), not the 9 layers of CNV: "
-        f"convolution is not supported yet"]
+        (f"Folder '{folder}' must hold a network of dense layers (LFC), not the 9 layers of CNV: "
+        f"convolution is not supported yet")]
