@@ -1,0 +1,122 @@
+"""Writes ``net.h``: what the network takes and makes, and its functions."""
+
+from __future__ import annotations
+
+import math
+
+from compiler.codegen.host import has_scores, is_classifier
+from compiler.codegen.plan import Plan, Tensor
+from compiler.codegen.source import Source, one_line
+from compiler.ir import Binary, TensorType, value_range
+
+
+__all__ = ["guarded", "write_header"]
+
+INTERFACE = """\
+#include <stddef.h>
+#include <stdint.h>
+
+#define NET_INPUTS {inputs}
+#define NET_OUTPUTS {outputs}
+#define NET_WEIGHT_BYTES {weight_bytes} /* of constants */
+#define NET_SCRATCH_BYTES {scratch_bytes} /* of stack that net_run() takes for tensors */
+
+/* A frame: {input_name}, {input_meaning}. */
+#define NET_INPUT_LENGTH {input_length}
+typedef {input_ctype} net_input_t;
+
+/* The result: {output_name}, {output_meaning}. */
+typedef {output_ctype} net_output_t;
+
+/* Run one frame of NET_INPUT_LENGTH values, and write NET_OUTPUTS of them. */
+void net_run(const net_input_t *input, net_output_t *outputs);
+"""
+
+RAW_IS_INPUT = """\
+/* What main.c reads is the input as it is. */
+#define NET_RAW_LENGTH NET_INPUT_LENGTH
+typedef net_input_t net_raw_t;
+"""
+
+RAW_IS_QUANTIZED = """\
+/* On the host (host.c): turn a frame as the user has it into one that net_run() takes. */
+#define NET_QUANTIZES_INPUT
+#define NET_RAW_LENGTH {length}
+typedef {ctype} net_raw_t;
+void net_quantize_input(const net_raw_t *raw, net_input_t *input);
+"""
+
+SCORES = """\
+/* On the host (host.c): turn outputs into the real numbers that they stand for. */
+void net_scores(const net_output_t *outputs, double *scores);
+"""
+
+CLASSIFY = """\
+/* Index of the class that the outputs stand for. */
+#define NET_CLASSIFIES
+int net_classify(const net_output_t *outputs);
+"""
+
+TRACE = """\
+#ifdef NET_TRACE
+/* Yours: called after every layer with its tensor. Layers: {names}. */
+#define NET_TRACE_LENGTH {longest}
+void net_trace(int layer, const int32_t *values, size_t count);
+#endif
+"""
+
+
+def write_header(plan: Plan, source: Source) -> str:
+    """Return ``net.h``."""
+    parts = [INTERFACE.format(
+        inputs=plan.input.count, outputs=plan.output.count, weight_bytes=source.weight_bytes,
+        scratch_bytes=source.scratch_bytes, input_name=one_line(plan.input.name),
+        input_meaning=_meaning(plan.input), input_length=plan.input.length,
+        input_ctype=plan.input.ctype, output_name=one_line(plan.output.name),
+        output_meaning=_meaning(plan.output), output_ctype=plan.output.ctype)]
+    parts.append(_raw(plan))
+    if has_scores(plan):
+        parts.append(SCORES)
+    if is_classifier(plan):
+        parts.append(CLASSIFY + _class_names(plan))
+    parts.append(TRACE.format(
+        names=", ".join(f"{index} {one_line(stage.output.name)}"
+                        for index, stage in enumerate(plan.layers)),
+        longest=max(stage.output.count for stage in plan.layers)))
+    return guarded(f"{one_line(plan.graph.name)}: the network in net.c.", "NET_H",
+                   "\n".join(parts))
+
+
+def guarded(about: str, macro: str, body: str) -> str:
+    """Return a header that may be included twice."""
+    return f"/* {about} */\n#ifndef {macro}\n#define {macro}\n\n{body}\n#endif\n"
+
+
+def _meaning(tensor: Tensor) -> str:
+    low, high = value_range(tensor.type)
+    if tensor.ctype == "uint64_t":
+        return "64 values a word from its lowest bit on, a bit set for +1"
+    return "1 for +1 and 0 for -1" if isinstance(tensor.type, Binary) else f"{low} .. {high} each"
+
+
+def _raw(plan: Plan) -> str:
+    given = plan.graph.input
+    if not plan.on_host:
+        return RAW_IS_INPUT
+    return RAW_IS_QUANTIZED.format(length=math.prod(given.shape), ctype=_raw_ctype(given.type))
+
+
+def _raw_ctype(kind: TensorType) -> str:
+    try:
+        low, high = value_range(kind)
+    except TypeError:
+        return "double"
+    if low >= -128 and high <= 127:
+        return "int8_t"
+    return "uint8_t" if low >= 0 and high <= 255 else "double"
+
+
+def _class_names(plan: Plan) -> str:
+    names = plan.graph.meta.get("classes") or ()
+    quoted = [f'"{one_line(str(name)).replace(chr(34), "_")}"' for name in names]
+    return f"#define NET_CLASS_NAMES {', '.join(quoted)}\n" if quoted else ""

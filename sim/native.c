@@ -1,0 +1,33 @@
+/* Runs a batch through the generated network, for sim.native. */
+#include <string.h>
+
+#include "net.h"
+
+#ifdef NET_TRACE
+static int32_t *trace_end;
+
+void net_trace(int layer, const int32_t *values, size_t count)
+{
+    (void)layer;
+    memcpy(trace_end, values, count * sizeof *values);
+    trace_end += count;
+}
+
+void native_trace(const net_input_t *frames, net_output_t *outputs, size_t count, int32_t *trace);
+
+/* As native_run; what every layer makes of each frame follows one another in `trace`. */
+void native_trace(const net_input_t *frames, net_output_t *outputs, size_t count, int32_t *trace)
+{
+    trace_end = trace;
+    for (size_t i = 0; i < count; i++)
+        net_run(frames + i * NET_INPUT_LENGTH, outputs + i * NET_OUTPUTS);
+}
+#else
+void native_run(const net_input_t *frames, net_output_t *outputs, size_t count);
+
+void native_run(const net_input_t *frames, net_output_t *outputs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        net_run(frames + i * NET_INPUT_LENGTH, outputs + i * NET_OUTPUTS);
+}
+#endif

@@ -1,0 +1,135 @@
+"""Compiles the generated C of a network, and runs it from Python."""
+
+import ctypes
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from compiler import golden
+from compiler.codegen.c import generate
+from compiler.codegen.plan import Form
+from compiler.errors import MissingToolError, ToolError, UserError
+from compiler.ir import Binary, Graph, value_range
+
+
+__all__ = ["Native", "c_compiler", "compile_c", "pack_bits"]
+
+CTYPES = {"uint64_t": np.uint64, "int32_t": np.int32, "int8_t": np.int8, "uint8_t": np.uint8}
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-ffp-contract=off")
+LAST_LINES = 5  # of the compiler's complaint, in our error
+
+
+class Native:
+    """The C of a network, compiled with ``cflags`` in ``build_dir`` (temporary where None).
+
+    Raises MissingToolError where there is no C compiler, ToolError where it fails, and a
+    UserError where the graph is not one that C can hold.
+    """
+
+    def __init__(self, graph: Graph, build_dir: Path | None = None,
+                 cflags: tuple[str, ...] = ("-O3", "-march=native")):
+        c_compiler()
+        self.graph = graph
+        self.cflags = cflags
+        if build_dir is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="xnorloom-")
+            build_dir = Path(self._temporary.name)
+        self.build_dir = build_dir
+        self.plan = generate(graph, build_dir)
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """Return what `golden.run` returns for the batch ``x``, (frames, ...)."""
+        values = self.outputs(self.inputs(x))
+        for node in self.plan.suffix:
+            values = golden.evaluate(node, values)
+        return values
+
+    def trace(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the tensor that every layer of the body makes, (frames, channels), by name."""
+        frames = self.inputs(x)
+        made = [stage.output for stage in self.plan.layers]
+        ends = np.cumsum([tensor.count for tensor in made])
+        values = np.empty((len(frames), ends[-1]), np.int32)
+        self._traced.native_trace(_pointer(frames), _pointer(self._made(len(frames))),
+                                  ctypes.c_size_t(len(frames)), _pointer(values))
+        parts = np.split(values.astype(np.int64), ends[:-1], axis=1)
+        return {tensor.name: part for tensor, part in zip(made, parts, strict=True)}
+
+    def inputs(self, x: np.ndarray) -> np.ndarray:
+        """Turn a batch into frames of `net_run`: (frames, NET_INPUT_LENGTH) of net_input_t."""
+        values = golden.evaluate(self.graph.input, np.asarray(x))
+        for node in self.plan.host_prefix:
+            values = golden.evaluate(node, values)
+        values = values.reshape(len(values), -1)
+        given = self.plan.input
+        if given.form is Form.PLANES:
+            return pack_bits(values)
+        low, high = value_range(given.type)
+        if values.size and not (low <= values.min() and values.max() <= high):
+            raise UserError(f"Values of {given.name!r} must lie between {low} and {high}, "
+                            f"not {values.min()} and {values.max()}")
+        return np.ascontiguousarray(values, CTYPES[given.ctype])
+
+    def outputs(self, frames: np.ndarray) -> np.ndarray:
+        """Run frames as `inputs` makes them; returns (frames, NET_OUTPUTS) of integers."""
+        made = self._made(len(frames))
+        self._library.native_run(_pointer(frames), _pointer(made), ctypes.c_size_t(len(frames)))
+        values = made.astype(np.int64)
+        return 2 * values - 1 if isinstance(self.plan.output.type, Binary) else values
+
+    def _made(self, frames):
+        return np.empty((frames, self.plan.output.count), CTYPES[self.plan.output.ctype])
+
+    @cached_property
+    def _library(self):
+        return self._load("net.so")
+
+    @cached_property
+    def _traced(self):
+        return self._load("traced.so", "-DNET_TRACE")
+
+    def _load(self, name, *flags):
+        library = self.build_dir / name
+        sources = [self.build_dir / "net.c", Path(__file__).with_name("native.c")]
+        compile_c(sources, library, (*self.cflags, *flags, "-shared", "-fPIC",
+                                     f"-I{self.build_dir}"))
+        return ctypes.CDLL(str(library.resolve()))
+
+
+def pack_bits(values: np.ndarray) -> np.ndarray:
+    """Pack (frames, values) of -1 and +1 into words of 64, the first in the lowest bit."""
+    padded = np.zeros((len(values), -(-values.shape[1] // 64) * 64), np.uint8)
+    padded[:, :values.shape[1]] = values > 0
+    return np.packbits(padded, axis=1, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def c_compiler() -> list[str]:
+    """Return the command of the C compiler: what CC says, else cc, gcc or clang."""
+    chosen = os.environ.get("CC")
+    names = [chosen] if chosen else ["cc", "gcc", "clang"]
+    for name in names:
+        command = shlex.split(name)
+        if command and shutil.which(command[0]):
+            return command
+    raise MissingToolError(f"A C compiler must be installed (gcc or clang), or named in CC; "
+                           f"found none as {', '.join(names)}")
+
+
+def compile_c(sources: list[Path], output: Path, flags: tuple[str, ...]) -> None:
+    """Compile strictly; raises ToolError with the compiler's last lines where it fails."""
+    command = [*c_compiler(), *STRICT, *flags, *map(str, sources), "-o", str(output), "-lm"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        lines = result.stderr.strip().splitlines()[-LAST_LINES:]
+        raise ToolError(f"The C compiler must take {sources[0].name}, not fail with status "
+                        f"{result.returncode}: " + " / ".join(lines))
+
+
+def _pointer(array):
+    return array.ctypes.data_as(ctypes.c_void_p)
