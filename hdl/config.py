@@ -30,7 +30,7 @@ class Config:
     fixed_width: int = 24         # bits of an accumulator of the fixed-point unit
     flash_depth: int = 256        # halfwords in the flash queue
     flash_full_rate: bool = True  # one byte a core cycle (SCK twice the core clock), or a half
-    flash_continuous: bool = True # bursts after the first begin with their address
+    flash_continuous: bool = True # bursts begin with their address, not with a command
     image_offset: int = 0x100000  # where in the flash the image begins, bytes
     clock_hz: int = 24_000_000    # core clock
     baud: int = 3_000_000         # host link

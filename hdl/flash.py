@@ -42,7 +42,6 @@ HALFWORD_BEATS = 4         # as many as there are dummy beats
 # are ones, it begins with a command.
 MODE_CONTINUOUS, MODE_COMMAND = 0xa, 0xf
 
-
 PADS_LATENCY = 2   # from a beat's core cycle to the one in which `FlashSerializer` has its data
 QUEUE_LATENCY = 2  # from `FlashQueue` storing a halfword to it being offered
 
@@ -94,6 +93,10 @@ class FlashReader(wiring.Component):
     After reset the chip is woken and configured, whatever it was doing, which takes about 0.3 ms;
     the first request waits for it. `FlashTiming` tells when halfwords arrive. Where the queue is
     full, the clock of the chip pauses in the middle of the burst.
+
+    A part that wants mode bits of Fxh, as the W25Q128JV-IQ does, has no continuous read and needs
+    ``flash_continuous`` to be False. A chip left in continuous read is freed by the script, and
+    by the ABh with which an iCE40 begins to configure itself.
 
     The domain ``fast`` has twice the rate of ``sync``, and every rising edge of ``sync`` is one
     of ``fast``.
@@ -147,10 +150,8 @@ class FlashReader(wiring.Component):
         drive  = Signal()
         single = Signal(init=1)
         bit    = Signal(init=1)
-        m.d.comb += serializer.select.eq(select)
-        m.d.comb += serializer.clock.eq(clock)
-        m.d.comb += serializer.drive.eq(drive)
-        m.d.comb += serializer.single.eq(single)
+        m.d.comb += Cat(serializer.select, serializer.clock).eq(Cat(select, clock))
+        m.d.comb += Cat(serializer.drive, serializer.single).eq(Cat(drive, single))
         m.d.comb += serializer.bit.eq(bit)
         m.d.comb += self.busy.eq(clock)
 
