@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler.errors import UserError
 from compiler.frontends.onnx_file import read_tensor
-from compiler.frontends.onnx_ops import DOMAINS, HANDLERS, LATER
+from compiler.frontends.onnx_ops import AFTER_CLASS, DOMAINS, HANDLERS, LATER
 from compiler.frontends.onnx_site import Builder, Site
 from compiler.frontends.onnx_values import Constant, Operand, Tensor
 from compiler.frontends.refusal import ModelError, Refusal, quoted
@@ -113,6 +113,10 @@ class _Walk:
         if any(operand is None and name for operand, name
                in zip(operands, proto.input, strict=True)):
             return None  # a node before this one was refused
+        if proto.op_type not in AFTER_CLASS and any(
+                isinstance(operand, Tensor) and self._builder.is_class(operand)
+                for operand in operands):
+            raise site.refusal("must not follow the ArgMax or TopK that ends the model")
         made = HANDLERS[proto.op_type](Site(self._builder, proto, operands))
         return made if isinstance(made, tuple) else (made,)
 

@@ -14,7 +14,7 @@ from compiler.frontends.onnx_site import Site
 from compiler.frontends.onnx_values import Operand
 
 
-__all__ = ["DOMAINS", "HANDLERS", "LATER"]
+__all__ = ["AFTER_CLASS", "DOMAINS", "HANDLERS", "LATER"]
 
 Handler = Callable[[Site], Operand | tuple[Operand | None, ...]]
 
@@ -53,6 +53,8 @@ HANDLERS: dict[str, Handler] = {
     "Transpose":          shapes.transpose,
     "Unsqueeze":          shapes.unsqueeze,
 }
+
+AFTER_CLASS = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 
 _DENSE = "a dense layer (Gemm or MatMul)"
 _SIGN = "a sign (Sign, BipolarQuant, MultiThreshold), Quant or Relu"

@@ -6,6 +6,7 @@ import numpy as np
 
 from compiler.frontends.onnx_site import Site
 from compiler.frontends.onnx_values import Constant, Operand, Tensor
+from compiler.frontends.refusal import quoted
 from compiler.ir import Affine, Quant, Threshold
 
 
@@ -70,7 +71,7 @@ def quant(site: Site) -> Operand:
     operand = site.operand(0)
     mode = site.text("rounding_mode", "ROUND").upper()
     if mode not in _ROUNDING:
-        raise site.refusal(f"must round half to even (rounding_mode ROUND), not {mode}")
+        raise site.refusal(f"must round half to even (rounding_mode ROUND), not {quoted(mode)}")
     width = site.scalar(3, "width")
     if width not in range(1, 33):
         raise site.refusal(f"must have a width of 1 to 32 bits, not {width}")

@@ -81,8 +81,8 @@ def unsqueeze(site: Site) -> Operand:
 # Constants only
 
 def constant(site: Site) -> Constant:
-    name, value = site.constant_attribute()
-    if name == "value":
+    is_tensor, value = site.constant_attribute()
+    if is_tensor:
         return Constant(read_tensor(value, site.builder.folder))
     values = np.array(value)
     if values.size and not np.isfinite(values).all():

@@ -42,6 +42,10 @@ class Builder:
         """Whether a node reads a tensor, or the model puts it out."""
         return name == self.output or bool(self.readers(name))
 
+    def is_class(self, tensor: Tensor) -> bool:
+        """Whether a tensor is the number of a class, after which a network ends."""
+        return not self._results[tensor.name][0]
+
     def channels(self, of: Tensor) -> int:
         """How many channels a tensor of our graph has."""
         return self._results[of.name][0][-1]
@@ -101,7 +105,7 @@ class Site:
     def refusal(self, sentence: str) -> Refusal:
         """A refusal that begins with the name and the type of the node."""
         name = quoted(self.proto.name or self.output)
-        return Refusal(f"Node {name} ({self.kind}) {sentence}")
+        return Refusal(f"Node {name} ({quoted(self.kind)[1:-1]}) {sentence}")
 
     # Inputs
 
@@ -178,12 +182,12 @@ class Site:
         item = self._attribute(name, _STRING)
         return default if item is None else item.s.decode("ascii", "replace")
 
-    def constant_attribute(self) -> tuple[str, Any]:
-        """Name and value of the attribute that a Constant node has."""
+    def constant_attribute(self) -> tuple[bool, Any]:
+        """The value of a Constant node, and whether it is a tensor in protobuf."""
         fields = {_FLOAT: "f", _INT: "i", _TENSOR: "t", _FLOATS: "floats", _INTS: "ints"}
-        for name, item in self._attributes.items():
+        for item in self._attributes.values():
             if item.type in fields:
-                return name, getattr(item, fields[item.type])
+                return item.type == _TENSOR, getattr(item, fields[item.type])
         raise self.refusal("must have its value as a tensor or as numbers")
 
     # Results

@@ -207,3 +207,19 @@ def test_constants_too_large(tmp_path):
     rows, columns = np.zeros((1 << 15, 1)), np.zeros((1, 1 << 15))
     with pytest.raises(ModelError, match="must have constants that fit"):
         net.load(tmp_path, net.node("MatMul", "x", net.node("Add", rows, columns)))
+
+
+@pytest.mark.parametrize(("kind", "inputs"), [("ArgMax", ()), ("Relu", ()), ("Sign", ()),
+                                              ("Mul", (np.array(2.0),)), ("Softmax", ())])
+def test_nothing_follows_the_class(tmp_path, kind, inputs):
+    net = Net([1, 5])
+    name = net.node("ArgMax", net.node("MatMul", "x", np.eye(5)), axis=1)
+    with pytest.raises(ModelError, match="must not follow the ArgMax or TopK that ends the mod"):
+        net.load(tmp_path, net.node(kind, name, *inputs))
+
+
+def test_a_class_may_be_reshaped(tmp_path):
+    net = Net([1, 5])
+    name = net.node("ArgMax", net.node("MatMul", "x", np.eye(5)), axis=1)
+    name = net.node("Identity", net.node("Squeeze", name, np.array([1])))
+    np.testing.assert_array_equal(golden.run(net.load(tmp_path, name), X), X.argmax(1))

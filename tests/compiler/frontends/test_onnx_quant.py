@@ -99,7 +99,7 @@ def test_levels_in_any_order(tmp_path):
      r"must have a width of 1 to 32 bits, not 2\.5$"),
     ("Quant", (np.array(1.0), np.zeros(1), np.array(64.0)), {}, "must have a width"),
     ("Quant", (np.array(1.0), np.zeros(1), np.array(4.0)), {"rounding_mode": "FLOOR"},
-     r"must round half to even \(rounding_mode ROUND\), not FLOOR$"),
+     r"must round half to even \(rounding_mode ROUND\), not 'FLOOR'$"),
     ("MultiThreshold", (np.zeros((3, 1)),), {"out_dtype": "BIPOLAR"},
      r"must have a row of levels for each of its 5 channels, not shape \(3, 1\)$"),
     ("MultiThreshold", (np.zeros((1, 256)),), {"out_dtype": "UINT8"},

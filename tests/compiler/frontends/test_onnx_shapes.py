@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from compiler import golden
 from compiler.frontends import ModelError
@@ -71,6 +71,8 @@ def test_shape_computed_by_nodes(tmp_path, batch):
 
 @pytest.mark.parametrize("attributes", [
     {"value_floats": [1.0, 2.0]}, {"value_ints": [1, 2]},
+    {"value": numpy_helper.from_array(np.array([1.0, 2.0]))},
+    {"value_ints": numpy_helper.from_array(np.array([1, 2]))},  # of the wrong name
 ])
 def test_constant(tmp_path, attributes):
     net = Net([1, 2])
