@@ -122,6 +122,7 @@ class FlashReader(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._timing = FlashTiming.from_config(config)
+        self._mode = C(MODE_CONTINUOUS if config.flash_continuous else MODE_COMMAND, 4)
         sck_hz = config.clock_hz * (2 if config.flash_full_rate else 1)
         if sck_hz > SCK_LIMIT_HZ:
             raise ValueError(f"The clock of the flash must be at most {SCK_LIMIT_HZ} Hz, "
@@ -136,11 +137,10 @@ class FlashReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        timing = self._timing
 
         m.submodules.serializer = serializer = FlashSerializer(
             full_rate=self._config.flash_full_rate)
-        m.submodules.queue = queue = FlashQueue(depth=timing.credits)
+        m.submodules.queue = queue = FlashQueue(depth=self._timing.credits)
         wiring.connect(m, wiring.flipped(self.pads), serializer.pads)
         wiring.connect(m, wiring.flipped(self.halves), queue.halves)
 
@@ -158,7 +158,6 @@ class FlashReader(wiring.Component):
         # Address, then mode bits, which stay in the last nibble as the register is shifted
         command = Signal(24)
         beat    = len(serializer.nibbles)
-        mode    = C(MODE_CONTINUOUS if self._config.flash_continuous else MODE_COMMAND, 4)
         m.d.comb += serializer.nibbles.eq(command[-beat:])
 
         settle    = Signal(_settle_bits(self._config.clock_hz), init=1)
@@ -167,7 +166,7 @@ class FlashReader(wiring.Component):
         last_beat = COMMAND_BEATS * 4 // beat - 1
         timer     = Signal(range(last_beat + 1))
         fetch     = Signal()
-        fetched   = Signal(timing.slot + PADS_LATENCY)
+        fetched   = Signal(self._timing.slot + PADS_LATENCY)
 
         m.d.comb += queue.reserve.eq(fetch & self.awake)
         m.d.sync += fetched.eq(Cat(queue.reserve, fetched))
@@ -199,10 +198,10 @@ class FlashReader(wiring.Component):
                 m.next = "BURST"
 
             with m.State("BURST"):
-                m.d.sync += command.eq(Cat(*[mode] * (beat // 4), command))
+                m.d.sync += command.eq(Cat(self._mode.replicate(beat // 4), command))
                 with m.If(timer != 0):
                     m.d.sync += timer.eq(timer - 1)
-                with m.If(timer == timing.slot):  # dummy beats follow
+                with m.If(timer == self._timing.slot):  # dummy beats follow
                     m.d.sync += drive.eq(0)
                     m.d.sync += remaining.eq(remaining - 1)
                 with m.Elif(timer == 0):
@@ -211,7 +210,7 @@ class FlashReader(wiring.Component):
                         m.next = "END"
                     with m.Elif(queue.room):
                         m.d.comb += fetch.eq(1)
-                        m.d.sync += timer.eq(timing.slot - 1)
+                        m.d.sync += timer.eq(self._timing.slot - 1)
                         m.d.sync += remaining.eq(remaining - 1)
 
             with m.State("END"):
