@@ -38,20 +38,22 @@ class LinkModel:
         self._packet.clear()
 
     def receive(self, octets: bytes) -> bytes:
-        """Take octets that follow each other closely, and return the replies.
+        """Take octets that follow each other closely, and return the reply, if there is one.
 
-        The replies are complete before the next octet is looked at: a board would lose it.
+        What follows a request comes while the board is busy with it, and is lost.
         """
-        replies = b""
-        for octet in octets:
+        for place, octet in enumerate(octets):
             if not self._packet and not (self._aligned and octet == protocol.SYNC):
                 self._aligned = False
                 continue
             self._packet.append(octet)
             if len(self._packet) >= 6 and len(self._packet) == self._packet[3] + 6:
-                replies += self._answer(bytes(self._packet))
+                reply = self._answer(bytes(self._packet))
                 self._packet.clear()
-        return replies
+                if place < len(octets) - 1:
+                    self._aligned = False
+                return reply
+        return b""
 
     def _answer(self, packet: bytes) -> bytes:
         request = protocol.Packet(packet[1], packet[2], packet[4:-2])

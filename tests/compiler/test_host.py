@@ -1,0 +1,344 @@
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compiler.errors import UserError
+from compiler.host import Accelerator, HostError, LinkError, NoAnswerError, RefusedError
+from hdl import protocol
+from hdl.protocol import COUNTERS, Command, Error, Packet, Status
+from sim.link import LinkModel
+
+
+MEMORY_BYTES = 1024
+
+
+class Wire:
+    """A board's twin at the end of a line; ``spoil`` may damage what passes, either way."""
+
+    def __init__(self, board, spoil=lambda octets: octets, chunk=1000):
+        self._board, self._spoil, self._chunk = board, spoil, chunk
+        self._replies = b""
+        self.requests = 0
+
+    def write(self, octets):
+        self.requests += 1
+        self._replies += self._spoil(self._board.receive(self._spoil(octets)))
+
+    def read(self, max_bytes, timeout):
+        if not self._replies:
+            self._board.silence()
+        size = min(max_bytes, self._chunk)
+        octets, self._replies = self._replies[:size], self._replies[size:]
+        return octets
+
+
+class Script:
+    """Answers each request with the next of ``replies``, whatever it is."""
+
+    def __init__(self, *replies):
+        self._replies = list(replies)
+        self._octets = b""
+        self.requests = []
+
+    def write(self, octets):
+        self.requests.append(protocol.unpack(octets))
+        if self._replies:
+            self._octets += self._replies.pop(0)
+
+    def read(self, max_bytes, timeout):
+        octets, self._octets = self._octets[:max_bytes], self._octets[max_bytes:]
+        return octets
+
+
+class Spoiler:
+    """Flips bits, drops octets, doubles them, and loses whole packets."""
+
+    def __init__(self, rate, seed):
+        self._rate, self._rng = rate, random.Random(seed)
+
+    def __call__(self, octets):
+        if octets and self._rng.random() < self._rate:
+            return self._rng.randbytes(self._rng.randrange(3))
+        spoiled = bytearray()
+        for octet in octets:
+            fate = self._rng.random() / self._rate if self._rate else 9
+            if fate >= 1:
+                spoiled.append(octet)
+            else:
+                spoiled += (b"", bytes((octet, octet)),
+                            bytes((octet ^ 1 << self._rng.randrange(8),)))[int(3 * fate)]
+        return bytes(spoiled)
+
+
+@pytest.fixture
+def board():
+    return LinkModel(memory_bytes=MEMORY_BYTES, config_hash=0xC0FFEE, isa_version=3)
+
+
+def pack_state(status, last_run=0, cycles=0):
+    return protocol.pack_fields(protocol.STATE, {"status": status, "last_run": last_run,
+                                                 "cycles": cycles})
+
+
+# The protocol itself
+
+@given(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=255))
+def test_unpack_reverses_pack(command, sequence, payload):
+    assert protocol.unpack(protocol.pack(command, sequence, payload)) \
+        == Packet(command, sequence, payload)
+
+
+@given(st.fixed_dictionaries({name: st.integers(0, 256**size - 1)
+                              for name, size in protocol.IDENTITY.items()}))
+def test_unpack_fields_reverses_pack_fields(values):
+    octets = protocol.pack_fields(protocol.IDENTITY, values)
+    assert protocol.unpack_fields(protocol.IDENTITY, octets) == values
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_no_packet(octets):
+    with pytest.raises(ValueError, match="^(A packet|The CRC of the packet) must"):
+        protocol.unpack(octets)
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ((1, 256, b""), r"^'sequence' must be between 0 and 255, not 256$"),
+    ((1, 0, bytes(256)), r"^'payload' must have at most 255 octets, not 256$")])
+def test_pack_refuses(values, message):
+    with pytest.raises(ValueError, match=message):
+        protocol.pack(*values)
+
+
+def test_codes_do_not_meet():
+    marked = {command | mark for command in Command
+              for mark in (0, protocol.REPLY, protocol.REFUSAL)}
+    assert len(marked) == 3 * len(Command)
+    assert 0 not in tuple(Error)
+    assert max(Error) < 8
+
+
+# What a board can do
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+def test_every_command(board, chunk):
+    host = Accelerator(Wire(board, chunk=chunk))
+    board.image_hash, board.cycles = 0xFEEDBEEF, 1234
+    identity = host.identify()
+    assert (identity.isa, identity.config_hash, identity.image_hash) == (3, 0xC0FFEE, 0xFEEDBEEF)
+    assert (identity.status, identity.cycles) == (Status.READY, 1234)
+    assert host.status().cycles == 1234
+    data = random.Random(1).randbytes(MEMORY_BYTES)
+    host.write(0, data)
+    assert board.memory == data
+    assert host.read(1, MEMORY_BYTES - 1) == data[1:]
+    assert host.read(0, 0) == b""
+    board.counters[4:8] = (99).to_bytes(4, "little")
+    assert host.counters(2) == [0, 99]
+    assert host.run().last_run == 1
+    assert host.reload().status == Status.READY
+
+
+def test_sequences_of_runs_differ(board):
+    wire = Wire(board)
+    runs = []
+    board.on_run = lambda: runs.append(board.last_run)
+    host = Accelerator(wire)
+    for _ in range(300):
+        host.run()
+    assert runs == [run % 255 + 1 for run in range(300)]
+    Accelerator(wire).run()  # a program that starts anew knows nothing of the runs before
+    assert len(runs) == 301
+
+
+def test_busy_board_is_waited_for(board):
+    polls = []
+
+    def settle(octets):
+        if octets[1:2] == bytes((Command.STATUS,)):
+            polls.append(octets)
+            if len(polls) % 3 == 0:
+                board.status = Status.READY
+        return octets
+
+    def start():
+        board.status = Status.RUNNING
+
+    board.on_run, board.status = start, Status.STARTING
+    host = Accelerator(Wire(board, settle))
+    host.write(0, b"abc")
+    assert len(polls) == 3
+    assert board.memory[:3] == b"abc"
+    assert host.run().status == Status.READY
+    assert len(polls) > 3
+
+
+# Trouble
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32), rate=st.sampled_from((0.0, 0.002, 0.01, 0.03)),
+       chunk=st.sampled_from((1, 7, 1000)))
+def test_results_are_never_wrong(seed, rate, chunk):
+    rng = random.Random(seed)
+    board = LinkModel(memory_bytes=MEMORY_BYTES)
+    runs = []
+
+    def frame():
+        runs.append(bytes(board.memory[:300]))
+        board.memory[300:600] = bytes(octet ^ 0xFF for octet in board.memory[:300])
+
+    board.on_run = frame
+    host = Accelerator(Wire(board, Spoiler(rate, seed), chunk), retries=6)
+    for count in range(3):
+        picture = rng.randbytes(300)
+        try:
+            host.write(0, picture)
+            host.run()
+            result = host.read(300, 300)
+        except (LinkError, NoAnswerError):
+            assert rate > 0.002
+            return
+        assert result == bytes(octet ^ 0xFF for octet in picture)
+        assert runs[count:] == [picture]
+
+
+def test_lost_reply_does_not_run_twice(board):
+    runs = []
+    board.on_run = lambda: runs.append(1)
+    lost = []
+
+    def lose_first_acknowledgement(octets):
+        if octets[1:2] == bytes((Command.RUN | protocol.REPLY,)) and not lost:
+            lost.append(octets)
+            return b""
+        return octets
+
+    Accelerator(Wire(board, lose_first_acknowledgement)).run()
+    assert lost
+    assert runs == [1]
+
+
+def test_late_reply_is_not_taken_for_another():
+    late = protocol.pack(Command.READ | protocol.REPLY, 200, b"old")
+    right = protocol.pack(Command.READ | protocol.REPLY, 1, b"new")
+    assert Accelerator(Script(late + right)).read(0, 3) == b"new"
+
+
+@pytest.mark.parametrize(("status", "message"), [
+    (Status.NO_IMAGE, "there is none in its flash; write the image"),
+    (Status.WRONG_VERSION, "it was made for another instruction set; build the image"),
+    (Status.WRONG_CONFIG, "it was made for another configuration; build the image"),
+    (Status.CORRUPT_HEADER, "its header is corrupt; write the image"),
+    (Status.CORRUPT_RESIDENT, "its resident section is corrupt; write the image"),
+    (Status.CORRUPT_PROGRAM, "its program section is corrupt; write the image"),
+    (Status.CORRUPT_META, "its meta section is corrupt; write the image")])
+def test_every_refusal_has_a_name(board, status, message):
+    board.status = status
+    host = Accelerator(Wire(board))
+    for ask in (host.run, host.reload):
+        with pytest.raises(RefusedError, match=f"^The board refuses its image: {message}"):
+            ask()
+    assert board.last_run == 0
+    assert host.status().status == status
+
+
+def test_all_refusals_are_known():
+    named = [status for status in Status if status >= 16]
+    assert len(named) == 7
+
+
+@pytest.mark.parametrize("ask", [
+    lambda host: host.write(MEMORY_BYTES - 2, b"abc"),
+    lambda host: host.read(MEMORY_BYTES, 1),
+    lambda host: host.write(COUNTERS, b"abc"),
+    lambda host: host.counters(17)])
+def test_address_that_does_not_exist(board, ask):
+    with pytest.raises(RefusedError, match=r"^The board refuses (READ|WRITE) of \d+ octets as "
+                                           r"BAD_ADDRESS$"):
+        ask(Accelerator(Wire(board)))
+
+
+@pytest.mark.parametrize(("address", "count"), [(-1, 1), (1 << 24, 1), ((1 << 24) - 1, 2)])
+def test_address_that_cannot_exist(board, address, count):
+    host = Accelerator(Wire(board))
+    for ask in (lambda: host.read(address, count), lambda: host.write(address, bytes(count))):
+        with pytest.raises(HostError, match="^Octets must lie between address 0 and 16777215, "
+                                            f"not at {address} to {address + count - 1}$"):
+            ask()
+
+
+def test_silent_board():
+    wire = Script()
+    with pytest.raises(NoAnswerError, match="^The board must answer STATUS, and did not 3 times; "
+                                            "check port, power and bitstream$") as caught:
+        Accelerator(wire, retries=2).status()
+    assert wire.requests == 3 * [Packet(Command.STATUS, 1, b"")]
+    assert caught.value.exit_status == 3
+
+
+def test_board_at_another_baud_rate():
+    with pytest.raises(LinkError, match="^The board must answer STATUS with a packet, not with "
+                                        "damaged ones 5 times; ") as caught:
+        Accelerator(Script(*5 * [b"\x00\xFE\x80"])).status()
+    assert caught.value.exit_status == 2
+
+
+def test_noisy_line():
+    class Noise:
+        def write(self, octets):
+            raise AssertionError("nothing must be sent into noise")
+
+        def read(self, max_bytes, timeout):
+            return b"\x00"
+
+    with pytest.raises(LinkError, match="^The serial line must be quiet between packets, "):
+        Accelerator(Noise()).status()
+
+
+def test_unplugged_board():
+    class Unplugged(Script):
+        def write(self, octets):
+            raise OSError("device disconnected")
+
+    with pytest.raises(NoAnswerError, match="^The serial line has failed: device disconnected$"):
+        Accelerator(Unplugged()).status()
+
+
+def test_frame_that_never_ends(board):
+    board.status = Status.RUNNING
+    with pytest.raises(HostError, match="^The board must be done within 0 seconds, not still "
+                                        "RUNNING; reset it$"):
+        Accelerator(Wire(board), patience=0).run()
+
+
+def test_board_reset_while_it_runs(board):
+    def reset():
+        board.last_run = 0
+
+    board.on_run = reset
+    with pytest.raises(HostError, match="^The board must not be reset while a frame is running; "):
+        Accelerator(Wire(board)).run()
+
+
+def test_board_of_another_version():
+    values = dict.fromkeys(protocol.IDENTITY, 1) | {"protocol": 2}
+    reply = protocol.pack(0x81, 1, protocol.pack_fields(protocol.IDENTITY, values))
+    with pytest.raises(LinkError, match="^The board must speak version 1 of the link, not 2; "):
+        Accelerator(Script(reply)).identify()
+
+
+@pytest.mark.parametrize(("reply", "message"), [
+    (protocol.pack(0x85, 1, b"short"), "A reply to STATUS must have 6 octets, not 5"),
+    (protocol.pack(0x85, 1, pack_state(9)), "The status of the board must be a known one, not 9"),
+    (protocol.pack(0xC5, 1, b"\x63"), "A refusal must bear one known error, not '63'")])
+def test_board_of_another_make(reply, message):
+    with pytest.raises(LinkError, match=f"^{message}$"):
+        Accelerator(Script(reply)).status()
+
+
+def test_errors_belong_to_the_user():
+    for kind in (HostError, RefusedError, LinkError, NoAnswerError):
+        assert issubclass(kind, UserError)
+    assert (RefusedError.exit_status, LinkError.exit_status, NoAnswerError.exit_status) \
+        == (1, 2, 3)
