@@ -1,0 +1,59 @@
+"""The passes in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from compiler.ir import Graph
+from compiler.passes.drop_no_ops import drop_no_ops
+from compiler.passes.expose_integers import expose_integers
+from compiler.passes.expose_sums import expose_sums
+from compiler.passes.find_integer_weights import find_integer_weights
+from compiler.passes.fold_activations import fold_activations
+from compiler.passes.fold_bias import fold_bias
+from compiler.passes.fold_input import fold_input
+from compiler.passes.lift_relu import lift_relu
+from compiler.passes.push_affines import push_affines
+from compiler.passes.quantize_floats import quantize_floats
+from compiler.stages import check_stage
+
+
+__all__ = ["PIPELINE", "to_integer"]
+
+Array = np.ndarray[Any, Any]
+
+PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
+    drop_no_ops,
+    find_integer_weights,
+    expose_integers,
+    lift_relu,
+    fold_input,
+    push_affines,
+    expose_sums,
+    fold_activations,
+    # A Threshold counts from 0, or is -1 and +1, whatever the quantizer did: pass that on.
+    push_affines,
+    expose_sums,
+    fold_activations,
+    fold_bias,
+    drop_no_ops,
+)
+
+
+def to_integer(graph: Graph, calibration: Array | None = None, bits: int = 8) -> Graph:
+    """Return the integer-only graph that gives the same answers (`compiler.stages`).
+
+    A network without quantizers gets some, of ``bits`` bits, from the inputs ``calibration``
+    (batch, ...), by `quantize_floats`; this alone changes answers. Raises a UserError of one
+    sentence for what has no exact integer form.
+    """
+    check_stage(graph, "imported")
+    graph = quantize_floats(graph, calibration, bits)
+    for rewrite in PIPELINE:
+        graph = rewrite(graph)
+        check_stage(graph, "imported")
+    check_stage(graph, "integer")
+    return graph
