@@ -37,7 +37,8 @@ def evaluate(node: Node, *inputs: Array) -> Array:
     x = inputs[0]
     match node:
         case Input():
-            return x.reshape(len(x), *node.shape)
+            x = x.reshape(len(x), *node.shape)
+            return x.astype(np.int64) if x.dtype.kind in "iu" else x
         case Flatten():
             return x.reshape(len(x), -1)
         case Dense():
@@ -55,11 +56,10 @@ def evaluate(node: Node, *inputs: Array) -> Array:
             return quantize(x, node)
         case Requantize():
             low = -(1 << node.bits - 1) if node.signed else 0
+            high = low + (1 << node.bits) - 1
             if x.dtype.kind == "f":
-                x, shift = np.rint(x * 2.0 ** -node.shift).astype(np.int64), 0
-            else:
-                shift = node.shift
-            return rescale(x, shift, low, low + (1 << node.bits) - 1)
+                return np.rint(x * 2.0 ** -node.shift).clip(low, high).astype(np.int64)
+            return rescale(x, node.shift, low, high)
         case ArgMax():
             return x.argmax(-1)
         case HighestBit():
