@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import weakref
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +23,7 @@ __all__ = ["Native", "c_compiler", "compile_c", "pack_bits"]
 
 CTYPES = {"uint64_t": np.uint64, "int32_t": np.int32, "int8_t": np.int8, "uint8_t": np.uint8}
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-ffp-contract=off")
-LAST_LINES = 5  # of the compiler's complaint, in our error
+COMPLAINTS = 3  # lines of what the compiler said, in our error
 
 
 class Native:
@@ -38,8 +39,8 @@ class Native:
         self.graph = graph
         self.cflags = cflags
         if build_dir is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="xnorloom-")
-            build_dir = Path(self._temporary.name)
+            build_dir = Path(tempfile.mkdtemp(prefix="xnorloom-"))
+            weakref.finalize(self, shutil.rmtree, build_dir, ignore_errors=True)
         self.build_dir = build_dir
         self.plan = generate(graph, build_dir)
 
@@ -66,8 +67,8 @@ class Native:
         values = golden.evaluate(self.graph.input, np.asarray(x))
         for node in self.plan.host_prefix:
             values = golden.evaluate(node, values)
-        values = values.reshape(len(values), -1)
         given = self.plan.input
+        values = values.reshape(len(values), given.count)
         if given.form is Form.PLANES:
             return pack_bits(values)
         low, high = value_range(given.type)
@@ -122,11 +123,12 @@ def c_compiler() -> list[str]:
 
 
 def compile_c(sources: list[Path], output: Path, flags: tuple[str, ...]) -> None:
-    """Compile strictly; raises ToolError with the compiler's last lines where it fails."""
+    """Compile strictly; raises ToolError with the compiler's complaint where it fails."""
     command = [*c_compiler(), *STRICT, *flags, *map(str, sources), "-o", str(output), "-lm"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
-        lines = result.stderr.strip().splitlines()[-LAST_LINES:]
+        lines = result.stderr.strip().splitlines()
+        lines = [line for line in lines if "error" in line][:COMPLAINTS] or lines[-COMPLAINTS:]
         raise ToolError(f"The C compiler must take {sources[0].name}, not fail with status "
                         f"{result.returncode}: " + " / ".join(lines))
 

@@ -61,10 +61,10 @@ NET_INLINE void count_vectors(const uint64_t *weights, size_t lanes, const uint6
 NET_INLINE void count_block(const uint64_t *weights, size_t lanes, const uint64_t *input,
                             size_t words, int exclusive, int32_t *counts)
 {
-    size_t lane = 0;
-    for (; lane + VEC_UNROLL * VEC_WORDS <= lanes; lane += VEC_UNROLL * VEC_WORDS)
+    const size_t unrolled = lanes - lanes % (VEC_UNROLL * VEC_WORDS);
+    for (size_t lane = 0; lane < unrolled; lane += VEC_UNROLL * VEC_WORDS)
         count_vectors(weights + lane, lanes, input, words, exclusive, VEC_UNROLL, counts + lane);
-    for (; lane < lanes; lane += VEC_WORDS)
+    for (size_t lane = unrolled; lane < lanes; lane += VEC_WORDS)
         count_vectors(weights + lane, lanes, input, words, exclusive, 1, counts + lane);
 }
 
@@ -123,8 +123,8 @@ NET_INLINE void double_sums(int32_t *sums, size_t lanes, int32_t total)
     static inline void name(const int8_t *weights, size_t inputs, const type *input,            \
                             size_t count, int32_t *sums)                                        \
     {                                                                                           \
-        size_t row = 0;                                                                         \
-        for (; row + 4 <= count; row += 4) {                                                    \
+        const size_t unrolled = count - count % 4;                                              \
+        for (size_t row = 0; row < unrolled; row += 4) {                                        \
             const int8_t *w0 = weights + row * inputs, *w1 = w0 + inputs;                       \
             const int8_t *w2 = w1 + inputs, *w3 = w2 + inputs;                                  \
             int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;                                             \
@@ -136,7 +136,7 @@ NET_INLINE void double_sums(int32_t *sums, size_t lanes, int32_t total)
             }                                                                                   \
             sums[row] = s0, sums[row + 1] = s1, sums[row + 2] = s2, sums[row + 3] = s3;         \
         }                                                                                       \
-        for (; row < count; row++) {                                                            \
+        for (size_t row = unrolled; row < count; row++) {                                       \
             sums[row] = 0;                                                                      \
             for (size_t i = 0; i < inputs; i++)                                                 \
                 sums[row] += weights[row * inputs + i] * input[i];                              \
@@ -202,13 +202,14 @@ NET_INLINE void requantize(int32_t *sums, size_t count, int shift, int32_t low, 
 NET_INLINE uint64_t pack_plane(const int32_t *values, size_t count, size_t plane)
 {
     uint64_t bits = 0;
-    size_t i = 0;
+    size_t packed = 0;
 #if NET_KERNEL == NET_KERNEL_AVX512_POPCNT || NET_KERNEL == NET_KERNEL_AVX512
-    for (; i + 16 <= count; i += 16)
+    packed = count - count % 16;
+    for (size_t i = 0; i < packed; i += 16)
         bits |= (uint64_t)_mm512_test_epi32_mask(_mm512_loadu_si512(values + i),
                                                  _mm512_set1_epi32(1 << plane)) << i;
 #endif
-    for (; i < count; i++)
+    for (size_t i = packed; i < count; i++)
         bits |= (uint64_t)((uint32_t)values[i] >> plane & 1) << i;
     return bits;
 }

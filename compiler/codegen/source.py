@@ -100,7 +100,7 @@ def _function(stage: Stage, name: str, plan: Plan, source: Source) -> str:
         *(f"    {line}" for line in before),
         f"    for (size_t first = 0; first < {made.count}; first += NET_BLOCK) {{",
         f"        const size_t count = block_count(first, {made.count});", *lanes,
-        "        int32_t values[NET_BLOCK];",
+        "        int32_t values[NET_BLOCK] = {0};",
         *(f"        {line}" for line in steps), "    }", "}"])
 
 

@@ -1,0 +1,121 @@
+import re
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from compiler import golden
+from compiler.errors import MissingToolError, ToolError, UserError
+from compiler.ir import Affine, Binary, Dense, Fixed, Flatten, Graph, HighestBit, Input, Threshold
+from sim.native import Native, c_compiler, compile_c, pack_bits
+from tests.compiler.codegen.networks import dense_graph, networks
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(networks())
+def test_run(network):
+    graph, x = network
+    np.testing.assert_array_equal(Native(graph, cflags=("-O1",)).run(x), golden.run(graph, x))
+
+
+def picture_network():
+    """3 x 4 pixels, a binary last layer, and a class."""
+    rng = np.random.default_rng(0)
+    return Graph((
+        Input(name="x", shape=(3, 4, 1), type=Fixed(8, signed=False)),
+        Flatten(name="flat", inputs=("x",)),
+        Threshold(name="bits", inputs=("flat",), levels=np.array([[128]])),
+        Dense(name="dense", inputs=("bits",), weights=rng.choice([-1, 1], (5, 12)), bits=1),
+        Threshold(name="sign", inputs=("dense",), levels=np.zeros((5, 1), int)),
+        HighestBit(name="class", inputs=("sign",)),
+    ))
+
+
+def test_trace_and_outputs(tmp_path):
+    graph = picture_network()
+    x = np.random.default_rng(1).integers(0, 256, (20, 3, 4, 1))
+    native = Native(graph, tmp_path, cflags=("-O1",))
+    expected = {node.name: value for node, value in golden.trace(graph, x)}
+    layers = native.trace(x)
+    assert list(layers) == ["sign"]
+    np.testing.assert_array_equal(layers["sign"], expected["sign"])
+    np.testing.assert_array_equal(native.outputs(native.inputs(x)), expected["sign"])
+    np.testing.assert_array_equal(native.run(x), expected["class"])
+    assert native.outputs(native.inputs(x[:0])).shape == (0, 5)
+    assert (tmp_path / "net.c").exists()
+
+
+def test_real_prefix_and_suffix():
+    rng = np.random.default_rng(2)
+    nodes = picture_network().nodes
+    graph = Graph((
+        Input(name="x", shape=(3, 4, 1)),
+        Affine(name="scaled", inputs=("x",), scale=0.5),
+        Flatten(name="flat", inputs=("scaled",)),
+        Threshold(name="bits", inputs=("flat",), levels=np.array([[0.25]])),
+        *nodes[3:5],
+        Affine(name="real", inputs=("sign",), scale=rng.normal(size=5), offset=0.5),
+    ))
+    x = rng.normal(size=(50, 3, 4, 1))
+    np.testing.assert_array_equal(Native(graph, cflags=("-O1",)).run(x), golden.run(graph, x))
+
+
+def test_temporary_folder_is_removed():
+    native = Native(picture_network())
+    folder = native.build_dir
+    assert folder.exists()
+    del native
+    assert not folder.exists()
+
+
+def test_values_out_of_range():
+    native = Native(dense_graph(np.ones((1, 2), int), bits=1, kind=Fixed(4)))
+    with pytest.raises(UserError, match=(
+            r"^Values of 'x' must lie between -8 and 7, not -8 and 8$")):
+        native.inputs(np.array([[-8, 8]]))
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
+def test_pack_bits(count):
+    values = np.random.default_rng(count).choice([-1, 1], (3, count))
+    words = pack_bits(values)
+    assert words.shape == (3, -(-count // 64))
+    for row, packed in zip(values, words, strict=True):
+        number = sum(int(word) << 64 * at for at, word in enumerate(packed))
+        assert number == sum(1 << at for at, value in enumerate(row) if value > 0)
+
+
+def test_no_c_compiler(monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingToolError, match=(
+            r"^A C compiler must be installed \(gcc or clang\), or named in CC; "
+            r"found none as cc, gcc, clang$")):
+        Native(dense_graph(np.ones((1, 2), int), bits=1, kind=Binary()))
+
+
+def test_wrong_cc(monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler -m64")
+    with pytest.raises(MissingToolError, match=r"; found none as no-such-compiler -m64$"):
+        c_compiler()
+
+
+def test_cc_with_arguments(monkeypatch):
+    monkeypatch.setenv("CC", f"{sys.executable} -c pass")
+    assert c_compiler() == [sys.executable, "-c", "pass"]
+
+
+def test_compiler_fails(tmp_path):
+    source = tmp_path / "wrong.c"
+    source.write_text("int main(void) { return nothing; }\n")
+    with pytest.raises(ToolError, match=(
+            r"^The C compiler must take wrong\.c, not fail with status 1: .*nothing")) as caught:
+        compile_c([source], tmp_path / "wrong", ())
+    assert "\n" not in str(caught.value)
+
+
+def test_flags_that_the_compiler_refuses():
+    native = Native(picture_network(), cflags=("-no-such-flag",))
+    with pytest.raises(ToolError, match=re.escape("no-such-flag")):
+        native.outputs(np.zeros((1, 12), np.uint8))
