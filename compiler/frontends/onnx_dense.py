@@ -54,7 +54,7 @@ def _layer(site: Site, of: Tensor, weights: Constant, alpha: float,
     integers, scale, bits = integer_weights(site, weights)
     placed = np.empty_like(integers)
     placed[:, of.index.reshape(-1)] = integers
-    scale = scale * alpha
+    scale = site.finite(scale * alpha)
     if bias is not None:
         bias = _bias(site, bias, shape[0], bits is not None and np.ndim(scale) == 0 and scale == 1)
     node = Dense(name=site.builder.free(site.output), inputs=(of.name,), weights=placed,
@@ -71,6 +71,7 @@ def _bias(site: Site, bias: Array, outputs: int, exact: bool) -> Array | None:
                            f"not shape {bias.shape}") from None
     if not values.any():
         return None
+    site.finite(values)
     if exact and (values == np.rint(values)).all() and np.abs(values).max() < 2.0 ** 53:
         return values.astype(np.int64)
     return values.astype(np.float64)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from compiler.frontends.onnx_compare import number
 from compiler.frontends.onnx_file import ELEMENT_LIMIT
 from compiler.frontends.onnx_site import Site
-from compiler.frontends.onnx_values import Constant, Operand, Tensor
+from compiler.frontends.onnx_values import Clipped, Constant, Operand, Tensor, Truth
 from compiler.frontends.refusal import quoted
 from compiler.ir import Affine, ArgMax, BatchNorm, Relu
 
@@ -76,22 +77,14 @@ def _fold(site: Site, function: Callable[[Array, Array], Array], a: Array, b: Ar
             raise ValueError(f"{size} elements")
     except ValueError as error:
         raise site.refusal(f"must have constants that fit: {error}") from error
-    with np.errstate(all="ignore"):
-        values = np.asarray(function(a, b))
-    return Constant(_finite(site, values))
-
-
-def _finite(site: Site, values: Array) -> Array:
-    if not np.isfinite(values).all():
-        raise site.refusal("must make finite numbers")
-    return values
+    return Constant(site.finite(np.asarray(function(a, b))))
 
 
 def _affine(site: Site, of: Tensor, scale: Array | float, offset: Array | float) -> Tensor:
     """Scale and offset are numbers, or constants of ONNX's shape with the batch axis."""
     numbers = []
     for value, what in (scale, "factor"), (offset, "summand"):
-        values = _finite(site, np.asarray(value, np.float64))
+        values = site.finite(np.asarray(value, np.float64))
         if values.ndim > of.index.ndim and values.shape[0] == 1:
             values = values[0]
         numbers.append(site.spread(of, values, what))
@@ -129,17 +122,15 @@ def relu(site: Site) -> Operand:
 
 
 def clip(site: Site) -> Operand:
-    """ReLU, or nothing where only the sign of the result counts."""
+    """ReLU, or nothing where the readers cannot tell."""
     tensor = site.tensor(0)
     low = site.scalar(1, "minimum") if site.has(1) else site.number("min", -math.inf)
     high = site.scalar(2, "maximum") if site.has(2) else site.number("max", math.inf)
-    signs = {reader.op_type for reader in site.builder.readers(site.output)}
-    if low < 0 < high and signs and signs <= {"BipolarQuant", "Sign"}:
-        return tensor
+    if not low < high:
+        raise site.refusal(f"must have a minimum below its maximum, not {low} and {high}")
     if low == 0 and high >= float(np.finfo(np.float32).max):
         return site.emit(Relu, tensor)
-    raise site.refusal(f"must have a minimum below 0 and a maximum above 0 and be read by signs "
-                       f"only, or be a ReLU, not cut to {low} ... {high}")
+    return Clipped(tensor.name, tensor.index, low, high)
 
 
 # What changes nothing
@@ -158,6 +149,8 @@ def cast(site: Site) -> Operand:
     operand, kind = site.operand(0), site.integer("to", 0)
     if kind not in _FLOATS + _INTEGERS:
         raise site.refusal(f"must make numbers, not element type {kind}")
+    if isinstance(operand, Truth):
+        return number(site, operand)
     if isinstance(operand, Constant):
         if kind in _FLOATS:
             return Constant(operand.values.astype(np.float64), operand.step, operand.bits)

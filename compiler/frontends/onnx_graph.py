@@ -9,9 +9,17 @@ import numpy as np
 
 from compiler.errors import UserError
 from compiler.frontends.onnx_file import read_tensor
-from compiler.frontends.onnx_ops import AFTER_CLASS, DOMAINS, HANDLERS, LATER
+from compiler.frontends.onnx_ops import (
+    AFTER_CLASS,
+    AFTER_CLIP,
+    AFTER_TRUTH,
+    DOMAINS,
+    HANDLERS,
+    LATER,
+    NETWORK,
+)
 from compiler.frontends.onnx_site import Builder, Site
-from compiler.frontends.onnx_values import Constant, Operand, Tensor
+from compiler.frontends.onnx_values import Clipped, Constant, Operand, Tensor, Truth
 from compiler.frontends.refusal import ModelError, Refusal, quoted
 from compiler.ir import Binary, Dense, Fixed, Flatten, Graph, Input, Real, TensorType
 
@@ -107,18 +115,28 @@ class _Walk:
     def _handle(self, proto: Proto) -> tuple[Operand | None, ...] | None:
         site = Site(self._builder, proto, ())
         if proto.domain not in DOMAINS or proto.op_type not in HANDLERS:
-            need, why = LATER.get(proto.op_type, (f"one of {', '.join(sorted(HANDLERS))}", ""))
+            need, why = LATER.get(proto.op_type, (NETWORK, ""))
             raise site.refusal(f"must be {need}{why}")
         operands = tuple(self._operand(name, site) for name in proto.input)
         if any(operand is None and name for operand, name
                in zip(operands, proto.input, strict=True)):
             return None  # a node before this one was refused
-        if proto.op_type not in AFTER_CLASS and any(
-                isinstance(operand, Tensor) and self._builder.is_class(operand)
-                for operand in operands):
-            raise site.refusal("must not follow the ArgMax or TopK that ends the model")
-        made = HANDLERS[proto.op_type](Site(self._builder, proto, operands))
+        for operand in operands:
+            self._check_reader(site, proto.op_type, operand)
+        with np.errstate(all="ignore"):  # handlers check what they make
+            made = HANDLERS[proto.op_type](Site(self._builder, proto, operands))
         return made if isinstance(made, tuple) else (made,)
+
+    def _check_reader(self, site: Site, kind: str, operand: Operand | None) -> None:
+        """Not every operation can read every tensor."""
+        if not isinstance(operand, Tensor):
+            return
+        if self._builder.is_class(operand) and kind not in AFTER_CLASS:
+            raise site.refusal("must not follow the ArgMax or TopK that ends the model")
+        if isinstance(operand, Truth) and kind not in AFTER_TRUTH:
+            raise site.refusal("must read numbers, as Where or Cast make of a comparison")
+        if isinstance(operand, Clipped) and kind not in AFTER_CLIP:
+            raise site.refusal("must be a sign or Quant, as it follows a Clip that is not ReLU")
 
     def _operand(self, name: str, site: Site) -> Operand | None:
         if name not in self._operands:
@@ -135,7 +153,10 @@ class _Walk:
         builder = self._builder
         if not self._refusals:
             output = self._operands.get(builder.output)
-            if not isinstance(output, Tensor) or builder.nodes[-1].name != output.name:
+            if isinstance(output, Truth | Clipped):
+                self._refusals.append(f"Output {quoted(builder.output)} must hold what a dense "
+                                      f"layer made, not a comparison or what a Clip cut")
+            elif not isinstance(output, Tensor) or builder.nodes[-1].name != output.name:
                 self._refusals.append(f"Output {quoted(builder.output)} must depend on the input")
             elif not any(isinstance(node, Dense) for node in builder.nodes):
                 self._refusals.append("The model must have at least one dense layer "

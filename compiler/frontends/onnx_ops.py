@@ -6,6 +6,8 @@ tuple with one entry for each output. What it does not take it refuses with `Sit
 
 from collections.abc import Callable
 
+from compiler.frontends import onnx_compare as compare
+from compiler.frontends import onnx_constants as constants
 from compiler.frontends import onnx_dense as dense
 from compiler.frontends import onnx_elementwise as elementwise
 from compiler.frontends import onnx_quant as quant
@@ -14,7 +16,7 @@ from compiler.frontends.onnx_site import Site
 from compiler.frontends.onnx_values import Operand
 
 
-__all__ = ["AFTER_CLASS", "DOMAINS", "HANDLERS", "LATER"]
+__all__ = ["AFTER_CLASS", "AFTER_CLIP", "AFTER_TRUTH", "DOMAINS", "HANDLERS", "LATER", "NETWORK"]
 
 Handler = Callable[[Site], Operand | tuple[Operand | None, ...]]
 
@@ -22,29 +24,35 @@ DOMAINS = {"", "ai.onnx", "qonnx.custom_op.general", "finn.custom_op.general", "
            "onnx.brevitas"}
 
 HANDLERS: dict[str, Handler] = {
+    "Abs":                constants.absolute,
     "Add":                elementwise.add,
     "ArgMax":             elementwise.argmax,
     "BatchNormalization": elementwise.batch_normalization,
     "BipolarQuant":       quant.bipolar_quant,
     "Cast":               elementwise.cast,
     "Clip":               elementwise.clip,
-    "Concat":             shapes.concat,
-    "Constant":           shapes.constant,
+    "Concat":             constants.concat,
+    "Constant":           constants.constant,
     "Div":                elementwise.div,
     "Dropout":            elementwise.dropout,
     "Flatten":            shapes.flatten,
-    "Gather":             shapes.gather,
+    "Gather":             constants.gather,
     "Gemm":               dense.gemm,
+    "Greater":            compare.greater,
+    "GreaterOrEqual":     compare.greater_or_equal,
     "Identity":           elementwise.identity,
+    "Less":               compare.less,
+    "LessOrEqual":        compare.less_or_equal,
     "LogSoftmax":         elementwise.softmax,
     "MatMul":             dense.matmul,
     "Mul":                elementwise.mul,
     "MultiThreshold":     quant.multi_threshold,
     "Neg":                elementwise.neg,
     "Quant":              quant.quant,
+    "ReduceMean":         constants.reduce_mean,
     "Relu":               elementwise.relu,
     "Reshape":            shapes.reshape,
-    "Shape":              shapes.shape,
+    "Shape":              constants.shape,
     "Sign":               quant.sign,
     "Softmax":            elementwise.softmax,
     "Squeeze":            shapes.squeeze,
@@ -52,10 +60,17 @@ HANDLERS: dict[str, Handler] = {
     "TopK":               elementwise.top_k,
     "Transpose":          shapes.transpose,
     "Unsqueeze":          shapes.unsqueeze,
+    "Where":              compare.where,
 }
 
+# What may read the class that ends a network, a comparison, or what a Clip made
 AFTER_CLASS = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+AFTER_TRUTH = AFTER_CLASS | {"Where"}
+AFTER_CLIP = AFTER_CLASS - {"Cast"} | {"BipolarQuant", "Dropout", "Greater", "GreaterOrEqual",
+                                       "Less", "LessOrEqual", "MultiThreshold", "Quant", "Sign"}
 
+NETWORK = ("a dense layer (Gemm, MatMul), BatchNormalization, a sign (Sign, BipolarQuant, "
+           "MultiThreshold), Quant, Relu, or arithmetic with a constant")
 _DENSE = "a dense layer (Gemm or MatMul)"
 _SIGN = "a sign (Sign, BipolarQuant, MultiThreshold), Quant or Relu"
 LATER = {  # what is expected instead, and why

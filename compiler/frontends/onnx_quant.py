@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from compiler.frontends.onnx_site import Site
-from compiler.frontends.onnx_values import Constant, Operand, Tensor
+from compiler.frontends.onnx_values import Clipped, Constant, Operand, Tensor
 from compiler.frontends.refusal import quoted
 from compiler.ir import Affine, Quant, Threshold
 
 
-__all__ = ["bipolar_quant", "multi_threshold", "quant", "sign"]
+__all__ = ["bipolar_quant", "multi_threshold", "quant", "sign", "threshold"]
 
 Array = np.ndarray[Any, Any]
 
@@ -23,7 +23,19 @@ def sign(site: Site) -> Operand:
     operand = site.operand(0)
     if isinstance(operand, Constant):
         return Constant(_signs(operand.values), np.array(1.0), 1)
-    return site.emit(Threshold, operand, levels=np.array([[0.0]]))
+    return threshold(site, operand, _zero())
+
+
+def _zero() -> Array:
+    return np.array([[0.0]])
+
+
+def threshold(site: Site, of: Tensor, levels: Array, suffix: str = "") -> Tensor:
+    """Add a Threshold; refuses levels that a Clip before it hides."""
+    if isinstance(of, Clipped) and of.hides(levels):
+        raise site.refusal(f"must have levels above {of.low} and up to {of.high}, to which what "
+                           f"it reads is cut, not {levels.min()} to {levels.max()}")
+    return site.emit(Threshold, of, suffix, levels=levels)
 
 
 def _signs(values: Array) -> Array:
@@ -41,8 +53,8 @@ def bipolar_quant(site: Site) -> Operand:
         values = values[0]
     scale = site.spread(operand, values, "scale")
     if isinstance(scale, float) and scale == 1.0:
-        return site.emit(Threshold, operand, levels=np.array([[0.0]]))
-    bits = site.emit(Threshold, operand, "_sign", levels=np.array([[0.0]]))
+        return threshold(site, operand, _zero())
+    bits = threshold(site, operand, _zero(), "_sign")
     return site.emit(Affine, bits, scale=scale)
 
 
@@ -81,8 +93,22 @@ def quant(site: Site) -> Operand:
         return _quantized_weights(site, operand, bits, signed, narrow)
     scale = site.scalar(1, "scale")
     _positive(site, np.array(scale))
+    zero_point = site.scalar(2, "zero point")
+    if isinstance(operand, Clipped):
+        ends = np.rint(np.array([operand.low, operand.high]) / scale + zero_point)
+        low, high = _limits(bits, signed, narrow)
+        if ends[0] > low or ends[1] < high:
+            raise site.refusal(f"must round to integers within {ends[0]:g} to {ends[1]:g}, to "
+                               f"which what it reads is cut, not {low} to {high}")
     return site.emit(Quant, operand, bits=bits, scale=scale, signed=signed, narrow=narrow,
-                     zero_point=site.scalar(2, "zero point"))
+                     zero_point=zero_point)
+
+
+def _limits(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
+    """Lowest and highest integer of a quantizer."""
+    if signed:
+        return -(1 << bits - 1) + narrow, (1 << bits - 1) - 1
+    return 0, (1 << bits) - 1 - narrow
 
 
 def _quantized_weights(site: Site, weights: Constant, bits: int, signed: bool,
@@ -90,14 +116,8 @@ def _quantized_weights(site: Site, weights: Constant, bits: int, signed: bool,
     if site.constant(2).values.any():
         raise site.refusal("must have 0 as the zero point of weights")
     step = _step(site, weights)
-    low = -(1 << bits - 1) + narrow if signed else 0
-    high = (1 << bits - 1) - 1 if signed else (1 << bits) - 1 - narrow
-    with np.errstate(over="ignore"):
-        integers = np.clip(np.rint(weights.values / step), low, high)
-        values = integers * step
-    if not np.isfinite(values).all():
-        raise site.refusal("must make finite numbers")
-    return Constant(values, step, bits if signed else bits + 1)
+    integers = np.clip(np.rint(weights.values / step), *_limits(bits, signed, narrow))
+    return Constant(site.finite(integers * step), step, bits if signed else bits + 1)
 
 
 def multi_threshold(site: Site) -> Operand:
@@ -109,8 +129,8 @@ def multi_threshold(site: Site) -> Operand:
     if levels.shape[1] == 1:  # the Threshold makes -1 and +1 of the counts 0 and 1
         scale, offset = scale / 2, offset + scale / 2
     if (scale, offset) == (1.0, 0.0):
-        return site.emit(Threshold, tensor, levels=levels)
-    counts = site.emit(Threshold, tensor, "_levels", levels=levels)
+        return threshold(site, tensor, levels)
+    counts = threshold(site, tensor, levels, "_levels")
     return site.emit(Affine, counts, scale=scale, offset=offset)
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from compiler.ir import Node, Result
 __all__ = ["Builder", "Site"]
 
 Array = np.ndarray[Any, Any]
+Number = TypeVar("Number", float, Array, Array | float)
 Proto = Any
 
+MAX_AXES = 8  # of any tensor
 _FLOAT, _INT, _STRING, _TENSOR, _FLOATS, _INTS = 1, 2, 3, 4, 6, 7  # AttributeProto.Type
 
 
@@ -152,6 +154,13 @@ class Site:
                                f"not shape {values.shape}")
         return float(values.reshape(-1)[0])
 
+    def axes(self) -> tuple[int, ...] | None:
+        """Axes that are input 1 in newer opsets, and an attribute in older ones."""
+        axes = self.numbers(1) if self.has(1) else self.integers("axes")
+        if axes is not None and any(abs(axis) > MAX_AXES for axis in axes):
+            raise self.refusal(f"must have axes of up to {MAX_AXES}, not {axes}")
+        return None if axes is None else tuple(axes)
+
     # Attributes
 
     def _attribute(self, name: str, *kinds: int) -> Proto | None:
@@ -191,6 +200,12 @@ class Site:
         raise self.refusal("must have its value as a tensor or as numbers")
 
     # Results
+
+    def finite(self, values: Number) -> Number:
+        """Return ``values``, none of which may be infinite or NaN."""
+        if not np.isfinite(values).all():
+            raise self.refusal("must make finite numbers")
+        return values
 
     def emit(self, kind: type[Node], of: Tensor, suffix: str = "", **fields: Any) -> Tensor:
         """Add a node to our graph that keeps every element in its place."""

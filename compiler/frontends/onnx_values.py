@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 
-__all__ = ["Constant", "Operand", "Tensor", "apply"]
+__all__ = ["Clipped", "Constant", "Operand", "Tensor", "Truth", "apply"]
 
 Array = np.ndarray[Any, Any]
 
@@ -52,9 +52,24 @@ class Tensor:
         """Whether our graph has the elements in the same order."""
         return bool((self.index.reshape(-1) == np.arange(self.index.size)).all())
 
-    def replace(self, name: str) -> "Tensor":
-        """The same elements in the same places, of another node."""
-        return Tensor(name, self.index)
+
+@dataclass(frozen=True, eq=False)
+class Truth(Tensor):
+    """A comparison: true where our tensor, of -1 and +1, is ``when``."""
+
+    when: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Clipped(Tensor):
+    """Our tensor cut to ``low`` .. ``high``, for readers that cannot tell."""
+
+    low: float = 0.0
+    high: float = 0.0
+
+    def hides(self, levels: Array) -> bool:
+        """Whether comparing ``x >= level`` after the cut differs from comparing before it."""
+        return bool((levels <= self.low).any() or (levels > self.high).any())
 
 
 Operand = Constant | Tensor
@@ -80,4 +95,4 @@ def apply(function: Callable[[Array], Array], operand: Operand, batch: int) -> O
     starts = moved - np.arange(batch).reshape(-1, *[1] * (moved.ndim - 1)) * size
     if (starts != starts[0]).any() or starts.min() < 0 or starts.max() >= size:
         raise ValueError("a result that mixes samples")
-    return Tensor(operand.name, starts[0])
+    return replace(operand, index=starts[0])

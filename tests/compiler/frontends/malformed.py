@@ -53,11 +53,23 @@ def quantized(rng):
     return net.model(net.node("ArgMax", name, axis=1))
 
 
+def plain(rng):
+    net = Net([1, 12])
+    weights = rng.normal(size=(6, 12))
+    scale = net.node("ReduceMean", net.node("Abs", weights), np.array([1]), keepdims=1)
+    name = net.node("Gemm", "x", net.node("Mul", net.node("Sign", weights), scale), transB=1)
+    name = net.node("Clip", net.node("Neg", name), np.array(-1.0), np.array(1.0))
+    name = net.node("Where", net.node("Less", name, np.array(0.5)), np.array(1.0), np.array(-1.0))
+    name = net.node("Dropout", net.node("Identity", name))
+    return net.model(net.node("MatMul", name, rng.integers(-9, 9, (6, 3)) * 1.0))
+
+
 BASES = {
     "gemm":      lambda rng: brevitas(rng, "gemm"),
     "matmul":    lambda rng: brevitas(rng, "matmul"),
     "finn":      finn,
     "quantized": quantized,
+    "plain":     plain,
 }
 
 

@@ -100,12 +100,69 @@ def test_clip_ahead_of_a_sign(tmp_path, kind):
     np.testing.assert_array_equal(golden.run(graph, X), np.where(np.clip(X, -1, 1) >= 0, 1, -1))
 
 
-@pytest.mark.parametrize("low", [-1.0, 0.0, 0.5])
-def test_clip_elsewhere(tmp_path, low):
-    match = (r"^Node 'n0' \(Clip\) must have a minimum below 0 and a maximum above 0 and be read "
-             r"by signs only, or be a ReLU, not cut to")
-    with pytest.raises(ModelError, match=match):
-        run_op(tmp_path, X, "Clip", np.array(low), np.array(1.0))
+@pytest.mark.parametrize("unused", ["Dropout", "Identity"])
+def test_clip_ahead_of_levels(tmp_path, unused):
+    net = Net([1, 5])
+    levels = np.array([[-0.5, 0.0, 1.0]])
+    clipped = net.node(unused, net.node("Clip", "x", np.array(-1.0), np.array(1.0)))
+    made = net.node("MultiThreshold", clipped, levels, out_dtype="UINT2")
+    graph = net.load(tmp_path, net.end(made, 5))
+    np.testing.assert_array_equal(golden.run(graph, X),
+                                  (np.clip(X, -1, 1)[..., None] >= levels).sum(-1))
+
+
+@pytest.mark.parametrize("level", [-1.0, 1.5])
+def test_clip_that_hides_a_level(tmp_path, level):
+    net = Net([1, 5])
+    clipped = net.node("Clip", "x", np.array(-1.0), np.array(1.0))
+    made = net.node("MultiThreshold", clipped, np.array([[level]]), out_dtype="BIPOLAR")
+    with pytest.raises(ModelError, match=r"must have levels above -1\.0 and up to 1\.0, to which "
+                                         f"what it reads is cut, not {level} to {level}$"):
+        net.load(tmp_path, net.end(made, 5))
+
+
+@pytest.mark.parametrize(("low", "high", "signed"), [(-1.0, 0.875, 1), (-5.0, 5.0, 1),
+                                                     (0.0, 6.0, 0)])
+def test_clip_ahead_of_quant(tmp_path, low, high, signed):
+    net = Net([1, 5])
+    clipped = net.node("Clip", "x", np.array(low), np.array(high))
+    made = net.node("Quant", clipped, np.array(0.125), np.array(0.0), np.array(4.0),
+                    signed=signed)
+    x = 5 * X
+    limits = (-8, 7) if signed else (0, 15)
+    expected = np.clip(np.rint(np.clip(x, low, high) / 0.125), *limits) * 0.125
+    graph = net.load(tmp_path, net.end(made, 5))
+    np.testing.assert_array_equal(golden.run(graph, x), expected)
+
+
+def test_clip_that_hides_integers(tmp_path):
+    net = Net([1, 5])
+    clipped = net.node("Clip", "x", np.array(-1.0), np.array(0.5))
+    made = net.node("Quant", clipped, np.array(0.125), np.array(0.0), np.array(4.0))
+    with pytest.raises(ModelError, match="must round to integers within -8 to 4, to which what "
+                                         "it reads is cut, not -8 to 7$"):
+        net.load(tmp_path, net.end(made, 5))
+
+
+def test_clip_elsewhere(tmp_path):
+    net = Net([1, 5])
+    clipped = net.node("Clip", "x", np.array(-1.0), np.array(1.0))
+    with pytest.raises(ModelError, match=r"^Node 'n1' \(MatMul\) must be a sign or Quant, as it "
+                                         r"follows a Clip that is not ReLU$"):
+        net.load(tmp_path, net.end(clipped, 5))
+
+
+def test_clip_at_the_end(tmp_path):
+    net = Net([1, 5])
+    clipped = net.node("Clip", net.end("x", 5), np.array(-1.0), np.array(1.0))
+    with pytest.raises(ModelError, match="must hold what a dense layer made, not a comparison or "
+                                         "what a Clip cut$"):
+        net.load(tmp_path, clipped)
+
+
+def test_clip_to_nothing(tmp_path):
+    with pytest.raises(ModelError, match="must have a minimum below its maximum, not "):
+        run_op(tmp_path, X, "Clip", np.array(1.0), np.array(1.0))
 
 
 @pytest.mark.parametrize("kind", ["Identity", "Dropout"])

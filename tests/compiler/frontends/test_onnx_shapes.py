@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from onnx import TensorProto, numpy_helper
 
 from compiler import golden
 from compiler.frontends import ModelError
@@ -69,18 +68,6 @@ def test_shape_computed_by_nodes(tmp_path, batch):
     np.testing.assert_array_equal(golden.run(graph, channels_last(X)), X.reshape(4, -1))
 
 
-@pytest.mark.parametrize("attributes", [
-    {"value_floats": [1.0, 2.0]}, {"value_ints": [1, 2]},
-    {"value": numpy_helper.from_array(np.array([1.0, 2.0]))},
-    {"value_ints": numpy_helper.from_array(np.array([1, 2]))},  # of the wrong name
-])
-def test_constant(tmp_path, attributes):
-    net = Net([1, 2])
-    made = net.node("Mul", "x", net.node("Constant", **attributes))
-    graph = net.load(tmp_path, net.end(made, 2))
-    np.testing.assert_array_equal(golden.run(graph, np.ones((1, 2))), [[1, 2]])
-
-
 @pytest.mark.parametrize(("kind", "inputs", "attributes", "match"), [
     ("Reshape", (np.array([30]),), {}, "keep its batch axis: a result without the batch axis$"),
     ("Reshape", (np.array([5, 6]),), {}, "keep its batch axis"),
@@ -112,19 +99,3 @@ def test_refusals(tmp_path, kind, inputs, attributes, match):
         return
     with pytest.raises(ModelError, match=match):
         run_op(tmp_path, X, kind, *inputs, **attributes)
-
-
-@pytest.mark.parametrize(("kind", "inputs", "attributes", "match"), [
-    ("Gather", (np.arange(4), np.array(7)), {}, "must take what is there, not index 7"),
-    ("Gather", (np.arange(4), np.array(0)), {"axis": 3}, "must take what is there"),
-    ("Concat", (np.ones((2, 2)), np.ones((3, 3))), {"axis": 0}, "must join constants that fit"),
-    ("Constant", (), {}, "must have its value as a tensor or as numbers$"),
-    ("Constant", (), {"value_string": "a"}, "must have its value as a tensor or as numbers$"),
-    ("Constant", (), {"value_float": float("inf")}, "must be finite$"),
-    ("Shape", (np.ones(3),), {"start": 1}, "must give the whole shape$"),
-])
-def test_refusals_of_constants(tmp_path, kind, inputs, attributes, match):
-    net = Net([1, 4])
-    made = net.node("Cast", net.node(kind, *inputs, **attributes), to=TensorProto.FLOAT)
-    with pytest.raises(ModelError, match=match):
-        net.load(tmp_path, net.end(net.node("Mul", "x", made), 4))

@@ -1,0 +1,70 @@
+"""ONNX operations that exporters compute shapes and scales of weights with; constants only."""
+
+import numpy as np
+
+from compiler.frontends.onnx_file import ELEMENT_LIMIT, read_tensor
+from compiler.frontends.onnx_site import Site
+from compiler.frontends.onnx_values import Constant, Tensor
+
+
+__all__ = ["absolute", "concat", "constant", "gather", "reduce_mean", "shape"]
+
+
+def constant(site: Site) -> Constant:
+    is_tensor, value = site.constant_attribute()
+    if is_tensor:
+        return Constant(read_tensor(value, site.builder.folder))
+    values = np.array(value)
+    if values.size and not np.isfinite(values).all():
+        raise site.refusal("must be finite")
+    return Constant(values.astype(np.int64 if values.dtype.kind == "i" else np.float64))
+
+
+def shape(site: Site) -> Constant:
+    if site.integer("start", 0) or site.integer("end", 0):
+        raise site.refusal("must give the whole shape")
+    operand = site.operand(0)
+    sizes = ((site.builder.batch, *operand.index.shape) if isinstance(operand, Tensor)
+             else operand.values.shape)
+    return Constant(np.array(sizes, np.int64))
+
+
+def gather(site: Site) -> Constant:
+    values, places = site.constant(0).values, site.constant(1).values
+    axis = site.integer("axis", 0)
+    try:
+        if places.dtype.kind != "i" or places.size > max(values.size, 1):
+            raise ValueError("indices that are not few integers")
+        return Constant(np.take(values, places, axis))
+    except (IndexError, ValueError) as error:
+        raise site.refusal(f"must take what is there, not {error}") from error
+
+
+def concat(site: Site) -> Constant:
+    count = len(site.proto.input)
+    if any(isinstance(site.operand(at), Tensor) for at in range(count)):
+        raise site.refusal("must join constants only: joining tensors is not supported yet")
+    parts = [site.constant(at).values for at in range(count)]
+    if sum(part.size for part in parts) > ELEMENT_LIMIT:
+        raise site.refusal(f"must join at most {ELEMENT_LIMIT} elements")
+    try:
+        return Constant(np.concatenate(parts, site.integer("axis", 0)))
+    except ValueError as error:
+        raise site.refusal(f"must join constants that fit: {error}") from error
+
+
+def absolute(site: Site) -> Constant:
+    return Constant(np.abs(site.constant(0).values))
+
+
+def reduce_mean(site: Site) -> Constant:
+    values, axes = site.constant(0).values, site.axes()
+    if not axes and site.integer("noop_with_empty_axes", 0):
+        return Constant(values)
+    if values.size == 0:
+        raise site.refusal("must have numbers to take the mean of")
+    try:
+        mean = values.mean(axes or None, keepdims=bool(site.integer("keepdims", 1)))
+    except ValueError as error:
+        raise site.refusal(f"must have axes that fit {values.shape}: {error}") from error
+    return Constant(np.asarray(mean, np.float64))
