@@ -135,8 +135,10 @@ def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]
             inside = [f"plane_sums({block}, {apart}, lanes, input, 0, {facts}, values);",
                       "double_sums(values, lanes, 0);"]
         case _:
-            rows = f"{weights} + first * {given.count}, {given.count}"
-            inside = [f"byte_sums_{_suffix(given)}({rows}, input, count, values);"]
+            rows, kind = f"{weights} + first * {given.count}, {given.count}", _suffix(given)
+            before = [f"factor_{kind} factors[{given.count}];",
+                      f"load_factors_{kind}(input, {given.count}, factors);"]
+            inside = [f"byte_sums_{kind}({rows}, factors, count, values);"]
     bias = tables.bias(stage)
     if bias is not None:
         about = ("bias" if stage.kernel is not Kernel.WEIGHT_PLANES else
@@ -195,7 +197,9 @@ def _run(plan: Plan, first_layer: int, source: Source) -> str:
     names = ["input", *(f"tensor_{index}" for index in range(first_layer, len(plan.layers))),
              "outputs"]
     middle = [stage.output for stage in plan.stages[:-1]]
-    source.scratch_bytes = sum(tensor.bytes for tensor in middle) + 4 * tables.BLOCK
+    factors = [2 * stage.input.count for stage in plan.layers if stage.kernel is Kernel.BYTES]
+    source.scratch_bytes = (sum(tensor.bytes for tensor in middle) + max(factors, default=0)
+                            + 4 * tables.BLOCK)
     lines = [f"    {tensor.ctype} {name}[{tensor.length}]; /* {one_line(tensor.name)} */"
              for name, tensor in zip(names[1:], middle, strict=False)]
     lines += [""] if lines else []
