@@ -1,0 +1,134 @@
+"""Runs networks on the gateware, in the compiled simulator, through the driver of the host."""
+
+import numpy as np
+
+from compiler import golden
+from compiler.errors import UserError
+from compiler.host import Accelerator
+from compiler.ir import Graph, value_range
+from compiler.schedule.plan import Schedule, schedule
+from compiler.stages import on_host
+from hdl.config import Config
+from hdl.counters import CAUSES, LAYERS
+from hdl.isa import Cause
+from hdl.protocol import GAP_OCTETS
+from sim.accelerator import Simulation
+
+
+__all__ = ["Rtl"]
+
+PATIENCE = 24 * 3600.0  # seconds that a frame may take: what is simulated is slow
+OCTET_BITS = 10         # on the serial line
+
+
+class Rtl:
+    """A network on a simulated board, whose flash holds its image.
+
+    Parameters
+    ----------
+    network : Graph or Schedule
+        What runs. An integer graph is scheduled for ``config``.
+    config : Config
+        Used with a graph; the default one where None.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    simulation : Simulation
+    accelerator : Accelerator
+        The driver, as it drives a board.
+
+    Building one raises `compiler.host.RefusedError` where the board refuses the image.
+    """
+
+    def __init__(self, network: Graph | Schedule, config: Config | None = None):
+        if isinstance(network, Graph):
+            network = schedule(network, config or Config())
+        self.schedule = network
+        config = network.config
+        self.simulation = Simulation(config, network.image().to_bytes())
+        # Twice the silence that separates packets, and some; a board's default is a long wait here.
+        quiet = 3 * GAP_OCTETS * OCTET_BITS / config.baud
+        self.accelerator = Accelerator(self.simulation, quiet=quiet, patience=PATIENCE)
+
+    # Executor
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """Return what `golden.run` returns for the batch ``x``, (frames, ...)."""
+        values = np.stack([self.output(frame) for frame in self.inputs(x)])
+        return on_host(self.schedule.parts.suffix, values)
+
+    def trace(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the tensor that every layer leaves, (frames, channels) of int64, by name.
+
+        The last comes over the serial line, the others straight from the simulated memory.
+        """
+        made: dict[str, list[np.ndarray]] = {
+            lowered.layer.output: [] for lowered in self.schedule.layers}
+        last = self.schedule.output.name
+        for frame in self.inputs(x):
+            output = self.output(frame)
+            for name, tensors in made.items():
+                tensors.append(output if name == last else self.tensor(name))
+        return {name: np.stack(tensors) for name, tensors in made.items()}
+
+    def inputs(self, x: np.ndarray) -> np.ndarray:
+        """Return what the first layer reads of the batch ``x``: (frames, channels) of integers."""
+        graph, given = self.schedule.graph, self.schedule.input
+        values = golden.evaluate(graph.input, np.asarray(x))
+        values = on_host(self.schedule.parts.prefix, values)
+        values = values.reshape(len(values), given.channels)
+        low, high = value_range(given.type)
+        if values.size and not (low <= values.min() and values.max() <= high):
+            raise UserError(f"Values of {given.name!r} must lie between {low} and {high}, "
+                            f"not {values.min()} and {values.max()}")
+        return values.astype(np.int64)
+
+    def output(self, frame: np.ndarray) -> np.ndarray:
+        """Write a row of `inputs`, run a frame, and read what the last layer leaves."""
+        given, made = self.schedule.input, self.schedule.output
+        self.accelerator.write(given.address, given.pack(frame))
+        self.accelerator.run()
+        return made.unpack(self.accelerator.read(made.address, made.octets))
+
+    def tensor(self, name: str) -> np.ndarray:
+        """Return what a layer of the last frame left, (channels,), unseen by the host."""
+        place = self.schedule.places[name]
+        return place.unpack(self.simulation.memory(place.address, place.octets))
+
+    # What the last frame took
+
+    @property
+    def counts(self) -> list[dict[Cause, int]]:
+        """Cycles of each layer by cause, and of what comes after the last.
+
+        Layers from the 32nd on count as one, and so does what comes after them.
+        """
+        layers = min(len(self.schedule.layers) + 1, LAYERS)
+        return [self._by_cause(row) for row in self.simulation.counts[:layers]]
+
+    @property
+    def counters(self) -> list[dict[Cause, int]]:
+        """The same, asked for over the serial line."""
+        layers = min(len(self.schedule.layers) + 1, LAYERS)
+        values = self.accelerator.counters(layers * CAUSES)
+        return [self._by_cause(values[at:at + CAUSES]) for at in range(0, len(values), CAUSES)]
+
+    @staticmethod
+    def _by_cause(row: list[int]) -> dict[Cause, int]:
+        return {cause: row[cause] for cause in Cause}
+
+    @property
+    def frame_cycles(self) -> int:
+        """All cycles."""
+        return self.simulation.frame_cycles
+
+    @property
+    def flash_cycles(self) -> int:
+        """Cycles in which the flash bus moved."""
+        return self.simulation.flash_cycles
+
+    @property
+    def complaints(self) -> list[str]:
+        """What the flash chip was asked that its data sheet forbids, since the beginning."""
+        return self.simulation.complaints
