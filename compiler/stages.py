@@ -241,7 +241,7 @@ def places(graph: Graph, stage: str) -> dict[str, tuple[Node, ...]]:
         raise StageError(f"Node {graph.nodes[first].name!r} must read bits or integers of at "
                          f"most {MAX_BITS} bits, not {kind}")
     for before, node in zip(body, body[1:], strict=False):
-        if isinstance(before, Dense) and isinstance(node, Dense | Flatten):
+        if isinstance(before, Dense) and not isinstance(node, Threshold | Requantize):
             raise StageError(f"Dense {before.name!r} must be followed by a Threshold or a "
                              f"Requantize, not {type(node).__name__} {node.name!r}")
     return {"prefix": graph.nodes[1:first], "body": body, "suffix": graph.nodes[end:]}

@@ -24,7 +24,8 @@ from compiler.passes.levels import Steps, measure
 from compiler.stages import on_host
 
 
-__all__ = ["fit_shift", "fold_activations", "offset_of", "sum_range"]
+__all__ = ["fit_shift", "fold_activations", "is_folded", "offset_of", "ordinals", "quantizers",
+           "threshold_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -50,7 +51,7 @@ def fold_part(graph: Graph, part: list[Node]) -> list[Node]:
     dense = part[0]
     assert isinstance(dense, Dense)
     total = graph.type(dense.name)
-    ends = [at for at, node in enumerate(part) if is_small(graph.type(node.name))]
+    ends = quantizers(graph, part)
     if not ends or not isinstance(total, Sum) or is_folded(part, ends[-1]):
         return part
     chain, rest = tuple(part[1:ends[-1] + 1]), part[ends[-1] + 1:]
@@ -71,7 +72,14 @@ def fold_part(graph: Graph, part: list[Node]) -> list[Node]:
             *offset_of(graph, chain[-1], steps), *rest]
 
 
+def quantizers(graph: Graph, part: list[Node]) -> list[int]:
+    """Return where in ``part`` small integers are made."""
+    return [at for at, node in enumerate(part) if isinstance(node, Threshold | Requantize)
+            and is_small(graph.type(node.name))]
+
+
 def is_folded(part: list[Node], end: int) -> bool:
+    """Whether the quantizer at ``end`` follows its Dense (or the Input) in integers already."""
     activation = part[end]
     if end != 1:
         return False

@@ -23,6 +23,7 @@ from compiler.passes.fold_activations import (
     is_folded,
     offset_of,
     ordinals,
+    quantizers,
     threshold_of,
 )
 from compiler.passes.levels import Steps, measure
@@ -42,8 +43,8 @@ def fold_input(graph: Graph) -> Graph:
     there are no weights to change the sign of.
     """
     before, *layers = segments(graph)
-    ends = [at for at, node in enumerate(before) if is_small(graph.type(node.name))]
-    if not ends or ends[0] != 0 or ends[-1] == 0 or is_folded(before, ends[-1]):
+    ends = quantizers(graph, before)
+    if not ends or not is_small(graph.input.type) or is_folded(before, ends[-1]):
         return graph
     chain, rest = tuple(before[1:ends[-1] + 1]), before[ends[-1] + 1:]
     made, steps = graph.type(chain[-1].name), steps_of(graph, chain)

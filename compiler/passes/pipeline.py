@@ -25,19 +25,33 @@ __all__ = ["PIPELINE", "to_integer"]
 
 Array = np.ndarray[Any, Any]
 
-PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
+Pass = Callable[[Graph], Graph]
+
+
+def until_stable(*passes: Pass) -> Pass:
+    """Return a pass that repeats ``passes`` until they leave all nodes as they are."""
+    def repeated(graph: Graph) -> Graph:
+        before: tuple[object, ...] = ()
+        while graph.nodes != before:
+            before = graph.nodes
+            for rewrite in passes:
+                graph = rewrite(graph)
+        return graph
+
+    return repeated
+
+
+PIPELINE: tuple[Pass, ...] = (
     drop_no_ops,
     find_integer_weights,
     expose_integers,
     lift_relu,
     fold_input,
-    push_affines,
-    expose_sums,
-    fold_activations,
-    # A Threshold counts from 0, or is -1 and +1, whatever the quantizer did: pass that on.
-    push_affines,
-    expose_sums,
-    fold_activations,
+    until_stable(  # a Threshold counts from 0, whatever its quantizer did: the next layer has it
+        push_affines,
+        expose_sums,
+        fold_activations,
+    ),
     fold_bias,
     drop_no_ops,
 )

@@ -28,12 +28,15 @@ def push_affines(graph: Graph) -> Graph:
         if dense.bits is None:
             continue
         reals = trailing_reals(graph, before)
-        if reals and all(isinstance(node, Affine | BatchNorm | Flatten) for node in reals):
-            shape = graph.shape(before[-1].name)
+        if reals:
             line: Line = (1, 0)
             for node in reals:
+                if not isinstance(node, Affine | BatchNorm | Flatten):
+                    raise PassError(f"Dense {dense.name!r} must read integers of one scale and "
+                                    f"offset, not what {type(node).__name__} {node.name!r} "
+                                    f"makes of them")
                 line = compose(node, line, graph.shape(node.inputs[0]))
-            after[0] = absorb(dense, line, shape[-1])
+            after[0] = absorb(dense, line, dense.fan_in)
             before[-len(reals):] = [node for node in reals if isinstance(node, Flatten)]
     return relink(graph, (node for part in parts for node in part))
 
@@ -73,18 +76,19 @@ def absorb(dense: Dense, line: Line, width: int) -> Dense:
         other = int(np.argmax(size != size[0]))
         raise PassError(f"Dense {dense.name!r} must read integers of one scale, not "
                         f"{size[0]} for channel 0 and {size[other]} for channel {other}")
-    if (scale < 0).any():
-        dense = negate(dense, np.where(scale < 0, -1, 1))
-        offset = np.where(scale < 0, -offset, offset)
+    sign = np.where(scale < 0, -1, 1)
+    step = scale[0] if (sign == sign[0]).all() else size[0]
+    if step != scale.min():
+        dense, offset = negate(dense, sign), offset * sign
     bias: Array | None = None
     if offset.any():
         weights = dense.weights
         if (offset == np.rint(offset)).all():
             offset = offset.astype(np.int64)
         bias = weights @ offset
-    whole = np.ndim(dense.scale) == 0 and dense.scale == 1 and size[0] == 1
+    whole = np.ndim(dense.scale) == 0 and dense.scale == 1 and step == 1
     if bias is not None and not whole:
         bias = bias * dense.scale
     if dense.bias is not None:
         bias = dense.bias if bias is None else dense.bias + bias
-    return replace(dense, scale=1.0 if whole else size[0] * dense.scale, bias=bias)
+    return replace(dense, scale=1.0 if whole else step * dense.scale, bias=bias)

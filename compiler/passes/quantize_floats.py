@@ -36,7 +36,7 @@ __all__ = ["best_length", "quantize_floats"]
 
 Array = np.ndarray[Any, Any]
 
-SEARCH = range(-1, 5)  # around the fractional length that does not overflow
+SEARCH = (0, 1, -1, 2, 3, 4)  # from the fractional length that just does not overflow
 
 
 def quantize_floats(graph: Graph, calibration: Array | None, bits: int) -> Graph:
@@ -149,6 +149,6 @@ def best_length(target: Array, high: int, quantized: Callable[[int], Array],
     largest = float(np.abs(target).max(initial=0))
     start = math.floor(math.log2(high / largest)) if largest else 0
     if limit is not None:
-        start = min(start, limit - SEARCH[0])
+        start = min(start, limit)
     lengths = [start + step for step in SEARCH if limit is None or start + step <= limit]
     return min(lengths, key=lambda length: float(np.abs(target - quantized(length)).sum()))

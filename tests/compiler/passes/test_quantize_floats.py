@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from compiler import golden
+from compiler.ir import Affine, ArgMax, Dense, Fixed, Graph, Input, Real, Relu, Requantize
+from compiler.passes import to_integer
+from compiler.passes.chain import PassError
+from compiler.passes.merge_floats import merge_floats
+from compiler.passes.quantize_floats import best_length, quantize_floats
+from tests.compiler.passes.networks import affine, bits_in, chain, dense, kinds, norm, same
+
+
+CLASSES, FEATURES, HIDDEN = 4, 16, 24
+
+
+@pytest.fixture(scope="module")
+def task():
+    """Noisy pictures of classes, as bytes, and what they are."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, CLASSES, 3000)
+    middles = rng.integers(0, 256, (CLASSES, FEATURES))
+    x = (middles[labels] + rng.normal(0, 60, (3000, FEATURES))).clip(0, 255).astype(np.uint8)
+    return x, labels
+
+
+@pytest.fixture(scope="module")
+def network(task):
+    """Random features and least squares: a float network that knows its task."""
+    x, labels = task
+    rng = np.random.default_rng(2)
+    first, beta = rng.normal(size=(HIDDEN, FEATURES)), rng.normal(size=HIDDEN)
+    hidden = np.maximum((x / 255) @ first.T + beta, 0)
+    design = np.c_[hidden, np.ones(len(x))][:2000]
+    last = np.linalg.lstsq(design, np.eye(CLASSES)[labels[:2000]], rcond=None)[0].T
+
+    def make(kind):
+        return chain(Input(name="x", shape=(FEATURES,), type=kind),
+                     affine(1 / 255, 0.0, "scaled"), dense(first, "a", None),
+                     norm(np.ones(HIDDEN), beta, variance=1 - 1e-5), Relu(name="relu"),
+                     dense(last[:, :-1], "b", None, bias=last[:, -1].copy()),
+                     ArgMax(name="class"))
+
+    return make
+
+
+@pytest.mark.parametrize("kind", [Real(), Fixed(8, signed=False)])
+@pytest.mark.parametrize(("bits", "drop"), [(8, 0.005), (6, 0.02), (4, 0.2)])
+def test_accuracy_drop(task, network, kind, bits, drop):
+    x, labels = task[0][2000:], task[1][2000:]
+    before = network(kind)
+    after = to_integer(before, task[0][:500], bits)
+    was, now = ((golden.run(graph, x) == labels).mean() for graph in (before, after))
+    assert was > 0.9
+    assert now >= was - drop
+
+
+def test_form(task, network):
+    after = to_integer(network(Fixed(8, signed=False)), task[0][:500])
+    assert kinds(after) == [Input, Dense, Requantize, Dense, Affine, ArgMax]
+    assert not after["relu"].signed
+    assert after["a"].bias.dtype.kind == "i"
+    real = to_integer(network(Real()), task[0][:500])
+    assert kinds(real)[:4] == [Input, Affine, Affine, Requantize]
+
+
+def test_values_are_near(task, network):
+    """Logits of 8 bits differ from real ones by a few per cent of their range."""
+    before = network(Real())
+    after = quantize_floats(before, task[0][:500], 8)
+    before, after = (Graph(graph.nodes[:-1]) for graph in (before, after))
+    was, now = golden.run(before, task[0]), golden.run(after, task[0])
+    assert np.abs(was - now).mean() < 0.03 * np.ptp(was)
+
+
+def test_without_data(network):
+    with pytest.raises(PassError, match="^Network 'net' must have quantizers, or inputs to learn "
+                                        "its ranges from \\(give some with --data\\), "
+                                        "not neither$"):
+        to_integer(network(Real()))
+
+
+def test_bits(network, task):
+    with pytest.raises(PassError, match="^A network can be quantized to 2 to 8 bits, not 9$"):
+        to_integer(network(Real()), task[0], bits=9)
+
+
+def test_integer_network_of_one_layer_stays():
+    before = chain(bits_in(2), dense([[1, -1]]))
+    assert quantize_floats(before, None, 8) is before
+
+
+@pytest.mark.parametrize(("values", "length"), [
+    ([100.0], 0), ([127.0, 1.0], 0), ([0.5], 7), ([0.0], 0), ([1000.0], -3),
+    ([0.3] * 1000 + [1.1], 8),  # one value saturates for the sake of all others
+])
+def test_best_length(values, length):
+    values = np.array(values)
+
+    def quantized(length):
+        return np.rint(values * 2.0 ** length).clip(-128, 127) * 2.0 ** -length
+
+    assert best_length(values, 127, quantized) == length
+
+
+def test_best_length_has_a_limit():
+    assert best_length(np.array([0.3]), 127, lambda length: np.array([0.3]), limit=2) <= 2
+
+
+class TestMergeFloats:
+    def test_same_values(self):
+        rng = np.random.default_rng(0)
+        before = chain(
+            Input(name="x", shape=(3,), type=Fixed(4)), affine(0.5, np.array([1.0, 2, 3]), "in"),
+            dense(rng.normal(size=(4, 3)), "a", None), norm(rng.normal(size=4), 0.3, name="n"),
+            affine(0.1, 0.2, "o"), Relu(name="r"), norm(rng.normal(size=4), -0.1, name="p"),
+            dense(rng.integers(-7, 8, (5, 4)), "b", 4, scale=0.3), affine(2.0, name="last"))
+        after = merge_floats(before)
+        assert kinds(after) == [Input, Dense, Relu, Dense, Affine]
+        x = rng.integers(-8, 8, (50, 3))
+        np.testing.assert_allclose(golden.run(after, x), golden.run(before, x), rtol=1e-12,
+                                   atol=1e-12)
+
+    def test_real_input_keeps_its_prefix(self):
+        before = chain(Input(name="x", shape=(3,)), affine(0.5), dense(np.ones((1, 3)), bits=None))
+        after = merge_floats(before)
+        assert kinds(after) == [Input, Affine, Dense]
+        same(before, after, np.ones((2, 3)))
+
+    def test_two_relus(self):
+        before = chain(bits_in(2), dense([[1, 1]], "a"), Relu(name="r"), affine(1.0, 1.0),
+                       Relu(name="s"), dense([[1]], "b"))
+        with pytest.raises(PassError, match="^Node 's' beside Dense 'b' must be an Affine, a "
+                                            "BatchNorm or one Relu, not Relu$"):
+            merge_floats(before)
