@@ -1,4 +1,5 @@
 import itertools
+import platform
 import re
 import shutil
 import subprocess
@@ -37,29 +38,32 @@ from sim.native import Native, compile_c
 from tests.compiler.codegen.networks import dense_graph, frames, networks, weights
 
 
-# Kernels, each with the flags that the compiler needs to build it
+EMULATED = Path(__file__).parent / "emulated"  # arm_neon.h for processors without it
+ARM = platform.machine().lower() in ("aarch64", "arm64")
+
+# What each kernel needs of the processor, and the flags that the compiler needs to build it
 KERNELS = {
-    "PLAIN":         ("",                                   ()),
-    "PORTABLE":      ("",                                   ()),
-    "AVX2":          ("avx2",                               ("-mavx2",)),
-    "AVX512":        ("avx512bw",                           ("-mavx512f", "-mavx512bw")),
-    "AVX512_POPCNT": ("avx512bw avx512vl avx512_vpopcntdq",
-                      ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vpopcntdq")),
-    "NEON":          ("asimd",                              ()),
+    "PLAIN":         ("",                          ()),
+    "PORTABLE":      ("",                          ()),
+    "AVX2":          ("avx2",                      ("-mavx2",)),
+    "AVX512":        ("avx512bw",                  ("-mavx512f", "-mavx512bw")),
+    "AVX512_POPCNT": ("avx512bw avx512_vpopcntdq", ("-mavx512f", "-mavx512bw",
+                                                    "-mavx512vpopcntdq")),
+    "NEON":          ("",                          () if ARM else (f"-I{EMULATED}",)),
 }
 
 
 def processor_features():
+    """What Linux tells of an x86 processor; nothing elsewhere."""
     try:
-        with open("/proc/cpuinfo") as file:
-            lines = [line for line in file if line.startswith(("flags", "Features"))]
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return set()
-    return set(lines[0].split()) if lines else set()
+    return set(next((line.split() for line in lines if line.startswith("flags")), []))
 
 
-FEATURES = processor_features()
-HERE = [name for name, (needs, _) in KERNELS.items() if FEATURES.issuperset(needs.split())]
+HERE = [name for name, (needs, _) in KERNELS.items()
+        if processor_features().issuperset(needs.split())]
 
 
 def kernel_flags(kernel):
