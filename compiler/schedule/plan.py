@@ -61,12 +61,12 @@ class Schedule:
                      make.encode(self.program).tobytes(), meta)
 
 
-def schedule(graph: Graph, config: Config) -> Schedule:
+def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None) -> Schedule:
     """Schedule an integer graph for an accelerator.
 
-    Every tensor has a place of its own in the activation memory. What is left of it holds
-    weights; which tiles these are is spread evenly over the frame, so that the flash works on
-    while a tile is copied.
+    Every tensor has a place of its own in the activation memory. What is left of it, up to
+    ``resident_limit`` octets, holds weights; which tiles these are is spread evenly over the
+    frame, so that the flash works on while a tile is copied.
     """
     parts = split(graph)
     layers = tuple(
@@ -75,6 +75,8 @@ def schedule(graph: Graph, config: Config) -> Schedule:
 
     address_octets = config.memory_width // 8
     room = config.memory_depth * address_octets - free
+    if resident_limit is not None:
+        room = min(room, resident_limit)
     work = [(lowered, list(tiles(lowered, config))) for lowered in layers]
     total = sum(tile.weights.size for _, parts_ in work for tile in parts_)
     chosen = spread([tile for _, parts_ in work for tile in parts_], room)
