@@ -111,7 +111,7 @@ def small_result(node: Node, graph: Graph) -> Iterator[Wrong]:
 def integer_dense(node: Dense, graph: Graph) -> Iterator[Wrong]:
     before = graph.type(node.inputs[0])
     if not isinstance(before, Binary | Fixed) or getattr(before, "bits", 1) > MAX_BITS:
-        yield f"read bits or integers of at most {MAX_BITS} bits", before
+        yield f"read bits or integers of at most {MAX_BITS} bits", spoken(before)
     if node.bits is None or node.weights.dtype.kind != "i":
         yield "have integer weights", "real ones"
         return
@@ -226,6 +226,18 @@ def check_chain(graph: Graph) -> None:
         raise StageError(f"Graph {graph.name!r} must have at least one Dense layer, not none")
 
 
+def spoken(kind: TensorType) -> str:
+    """Name a type of tensors in a sentence."""
+    match kind:
+        case Binary():
+            return "bits"
+        case Fixed(bits=bits):
+            return f"integers of {bits} bits"
+        case Sum(low=low, high=high):
+            return f"integers of {low} to {high}"
+    return "real numbers"
+
+
 def places(graph: Graph, stage: str) -> dict[str, tuple[Node, ...]]:
     """Cut the nodes behind the Input into the places of a stage."""
     if stage == "imported":
@@ -238,8 +250,9 @@ def places(graph: Graph, stage: str) -> dict[str, tuple[Node, ...]]:
     body = graph.nodes[first:end]
     kind = graph.type(graph.nodes[first].inputs[0])
     if not isinstance(kind, Binary | Fixed) or getattr(kind, "bits", 1) > MAX_BITS:
-        raise StageError(f"Node {graph.nodes[first].name!r} must read bits or integers of at "
-                         f"most {MAX_BITS} bits, not {kind}")
+        raise StageError(f"Dense {graph.nodes[first].name!r} must read bits or integers of at "
+                         f"most {MAX_BITS} bits (from the input, or a quantizer behind it), "
+                         f"not {spoken(kind)}")
     for before, node in zip(body, body[1:], strict=False):
         if isinstance(before, Dense) and not isinstance(node, Threshold | Requantize):
             raise StageError(f"Dense {before.name!r} must be followed by a Threshold or a "

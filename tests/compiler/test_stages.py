@@ -80,8 +80,8 @@ def layers(*nodes, kind=BITS):
     (layers(dense(ONES, "a"), dense(np.ones((1, 3), int), "b")),
      "Dense 'a' must be followed by a Threshold or a Requantize, not Dense 'b'"),
     (layers(dense(ONES), kind=Fixed(9)),
-     ("Node 'sums' must read bits or integers of at most 8 bits, not "
-      "Fixed(bits=9, signed=True, fl=0)")),
+     ("Dense 'sums' must read bits or integers of at most 8 bits (from the input, or a quantizer "
+      "behind it), not integers of 9 bits")),
     (layers(dense(ONES, scale=0.5)), "Dense 'sums' must have scale 1, not 0.5"),
     (layers(dense(ONES, bias=np.ones(3))), "Dense 'sums' must have an integer bias, not float64"),
     (layers(dense(ONES * 2)), "Dense 'sums' must have weights of -1 and +1, not 2"),

@@ -121,7 +121,8 @@ def test_meta_and_name_are_kept():
 
 @pytest.mark.parametrize(("nodes", "sentence"), [
     ([Input(name="x", shape=(2,)), dense([[1, 1]], "a"), SIGN, dense([[1]], "b")],
-     "Node 'a' must read bits or integers of at most 8 bits, not Real()"),
+     ("Dense 'a' must read bits or integers of at most 8 bits (from the input, or a quantizer "
+      "behind it), not real numbers")),
     ([bits_in(2), dense([[1, 1]], "a"), Relu(name="r"), dense([[1]], "b"), SIGN],
      "Dense 'a' must be followed by a Threshold or a Requantize, not Relu 'r'"),
     ([bits_in(2), dense([[0.1, 1]], "a", None), SIGN, dense([[1]], "b")],
