@@ -70,49 +70,36 @@ class Verdict(wiring.Component):
         m = Module()
 
         request = self.request
-        malformed, beyond, busy = Signal(), Signal(), Signal()
-        refusal = Signal.like(self.error)
+        unknown, malformed, beyond, busy = Signal(), Signal(), Signal(), Signal()
 
+        reads    = request.command == Command.READ
+        writes   = request.command == Command.WRITE
         counters = request.address[-1]
         excess   = request.address[len(self.last) - 1:-1]
-        written  = request.command == Command.WRITE
-        outside  = Mux(counters, written | (self.last >= self._counter_bytes),
+        no_read  = (request.length != protocol.ADDRESS_OCTETS + 1) | (request.count == 0)
+        no_write = request.length < protocol.ADDRESS_OCTETS + 1
+        outside  = Mux(counters, writes | (self.last >= self._counter_bytes),
                        self.last >= self._memory_bytes)
-        m.d.comb += beyond.eq(excess.any() | outside)
+        m.d.comb += unknown.eq(~Cat(request.command == command for command in Command).any())
+        m.d.comb += malformed.eq(Mux(reads, no_read, Mux(writes, no_write, request.length != 0)))
+        m.d.comb += beyond.eq((reads | writes) & (excess.any() | outside))
         m.d.comb += busy.eq((self.status == Status.STARTING) | (self.status == Status.RUNNING))
-
-        m.d.comb += malformed.eq(request.length != 0)
-        with m.Switch(request.command):
-            with m.Case(Command.IDENTIFY, Command.STATUS):
-                pass
-            with m.Case(Command.WRITE, Command.READ):
-                with m.If(request.command == Command.READ):
-                    m.d.comb += malformed.eq((request.length != protocol.ADDRESS_OCTETS + 1)
-                                             | (request.count == 0))
-                with m.Else():
-                    m.d.comb += malformed.eq(request.length < protocol.ADDRESS_OCTETS + 1)
-                with m.If(beyond):
-                    m.d.comb += refusal.eq(Error.BAD_ADDRESS)
-                with m.Elif(busy):
-                    m.d.comb += refusal.eq(Error.BUSY)
-            with m.Case(Command.RUN):
-                with m.If(request.sequence == 0):
-                    m.d.comb += refusal.eq(Error.BAD_SEQUENCE)
-                with m.Elif(~self.repeated & (self.status == Status.RUNNING)):
-                    m.d.comb += refusal.eq(Error.BUSY)
-                with m.Elif(~self.repeated & (self.status != Status.READY)):
-                    m.d.comb += refusal.eq(Error.NOT_READY)
-            with m.Case(Command.RELOAD):
-                m.d.comb += refusal.eq(Mux(busy, Error.BUSY, 0))
-            with m.Default():
-                m.d.comb += malformed.eq(0)
-                m.d.comb += refusal.eq(Error.UNKNOWN_COMMAND)
 
         with m.If(self.damaged):
             m.d.comb += self.error.eq(Error.BAD_CRC)
+        with m.Elif(unknown):
+            m.d.comb += self.error.eq(Error.UNKNOWN_COMMAND)
         with m.Elif(malformed):
             m.d.comb += self.error.eq(Error.BAD_LENGTH)
-        with m.Else():
-            m.d.comb += self.error.eq(refusal)
+        with m.Elif(beyond):
+            m.d.comb += self.error.eq(Error.BAD_ADDRESS)
+        with m.Elif(request.command == Command.RUN):
+            with m.If(request.sequence == 0):
+                m.d.comb += self.error.eq(Error.BAD_SEQUENCE)
+            with m.Elif(~self.repeated & (self.status != Status.READY)):
+                m.d.comb += self.error.eq(Mux(self.status == Status.RUNNING, Error.BUSY,
+                                              Error.NOT_READY))
+        with m.Elif(reads | writes | (request.command == Command.RELOAD)):
+            m.d.comb += self.error.eq(Mux(busy, Error.BUSY, 0))
 
         return m
