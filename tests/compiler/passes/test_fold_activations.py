@@ -135,3 +135,16 @@ def test_narrower_weights_gain_a_bit():
     after = fold_activations(before)
     assert (after["sums"].weights.item(), after["sums"].bits) == (4, 4)
     same(before, after, np.arange(-8, 8)[:, None])
+
+
+@pytest.mark.parametrize("scale", [0.25, -0.25])
+def test_shift_keeps_the_bias_that_is_there(scale):
+    before = expose_integers(chain(
+        Input(name="x", shape=(1,), type=Fixed(6)), dense([[1], [2]], bits=4,
+                                                          bias=np.array([5, -7])),
+        affine(scale, 0.5), Quant(name="quant", bits=8, scale=1.0)))
+    after = fold_activations(before)
+    assert kinds(after)[2] is Requantize
+    sign = int(np.sign(scale))
+    assert after["sums"].bias.tolist() == [sign * 5 + 2, sign * -7 + 2]
+    same(before, after, np.arange(-32, 32)[:, None])
