@@ -125,10 +125,11 @@ class Drain(wiring.Component):
                 m.d.sync += place.eq(place + octets)
         m.d.comb += self.address.eq(place[inner:])
         sums = layer.target == Target.SUMS
-        flip = Cat(Const(0, 7), layer.flip, Const(0, len(result) - 8))
+        octet = result[:8] ^ Cat(Const(0, 7), layer.flip)
+        small = Mux(layer.target == Target.OCTETS, octet.replicate(len(result) // 8), result)
         m.d.comb += self.write_data.eq(Mux(
             sums, total.replicate(config.memory_width // len(total)),
-            (result ^ flip).replicate(config.memory_width // len(result))))
+            small.replicate(config.memory_width // len(result))))
         with m.If(self.restart):
             m.d.sync += place.eq(layer.output)
             m.d.sync += filled.eq(0)
