@@ -146,7 +146,8 @@ def channel_levels(lowered: Lowered, config: Config) -> Array:
         wanted = np.full((dense.channels, lowered.stride), sums.high + 1, np.int64)
         wanted[:, :act.count] = np.clip(act.levels, sums.low, sums.high + 1)
         levels[:dense.channels] -= heap(wanted)
-        levels[dense.channels:, 0] = -1  # padding never fires
+        # Padding never fires, also on the array, where its weights are all -1.
+        levels[dense.channels:, 0] = -1 - (0 if lowered.fixed else lowered.words * config.simd)
     return levels
 
 
