@@ -4,6 +4,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.accumulator import Accumulator
+
 
 __all__ = ["XnorArray"]
 
@@ -15,7 +17,7 @@ class XnorArray(wiring.Component):
     that a word that is left out adds nothing. A bit is +1 where it is set.
 
     Throughput is one word a cycle; nothing stalls. ``keep`` comes two cycles after its word, and
-    ``capture`` three cycles after the last word of a sum. In the cycle after ``capture`` the sums
+    ``capture`` four cycles after the last word of a sum. In the cycle after ``capture`` the sums
     begin to shift out, channel 0 first, one for each cycle of ``shift``.
 
     Members
@@ -23,7 +25,7 @@ class XnorArray(wiring.Component):
     keep : In(p)
         Pixels for which the word of two cycles ago counts.
     capture : In(1)
-        The word of three cycles ago was the last of its sums.
+        The word of four cycles ago was the last of its sums.
     activations : In(p * simd)
         Words of the pixels, pixel 0 lowest.
     weights : In(pe * simd)
@@ -116,7 +118,8 @@ class Lane(wiring.Component):
 
         # matches - simd / 2: the highest two bits tell whether the half is reached.
         matches = Signal(range(self._simd + 1))
-        m.d.comb += matches.eq(sum(counts[1:], counts[0]))
+        domain = m.d.sync if level == 0 else m.d.comb
+        domain += matches.eq(counts[0] + counts[1])
         top = len(matches) - 1
         surplus = Signal(signed(top + 1))
         with m.If(self.keep):
@@ -125,15 +128,13 @@ class Lane(wiring.Component):
         with m.Else():
             m.d.sync += surplus.eq(0)
 
-        partial = Signal.like(self.half)
-        total = Signal.like(self.half)
-        m.d.comb += total.eq(partial + surplus)
+        m.submodules.accumulator = accumulator = Accumulator(
+            width=len(self.half), addend_width=len(surplus))
+        m.d.comb += accumulator.addend.eq(surplus)
+        m.d.comb += accumulator.load.eq(self.capture)
         with m.If(self.capture):
-            m.d.sync += partial.eq(0)
-            m.d.sync += self.half.eq(total)
-        with m.Else():
-            m.d.sync += partial.eq(total)
-            with m.If(self.shift):
-                m.d.sync += self.half.eq(self.chain)
+            m.d.sync += self.half.eq(accumulator.sum)
+        with m.Elif(self.shift):
+            m.d.sync += self.half.eq(self.chain)
 
         return m

@@ -25,9 +25,9 @@ class Config:
     memory_depth: int = 16384     # addresses of the activation memory
     weight_depth: int = 256       # weight words (pe * simd bits) in the weight queue
     level_depth: int = 256        # levels in the level queue
-    sum_width: int = 32           # bits of a sum that leaves the drain
-    binary_width: int = 11        # bits of an accumulator of the array (half products)
-    fixed_width: int = 24         # bits of an accumulator of the fixed-point unit
+    sum_width: int = 28           # bits of a sum that leaves the drain
+    binary_width: int = 10        # bits of an accumulator of the array (half products)
+    fixed_width: int = 22         # bits of an accumulator of the fixed-point unit
     flash_depth: int = 256        # halfwords in the flash queue
     flash_full_rate: bool = True  # one byte a core cycle (SCK twice the core clock), or a half
     flash_continuous: bool = True # bursts begin with their address, not with a command

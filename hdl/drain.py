@@ -9,7 +9,10 @@ from amaranth.utils import exact_log2
 from hdl.isa import Activation, Layer, Target
 
 
-__all__ = ["Drain"]
+__all__ = ["SUM_OCTETS", "Drain"]
+
+
+SUM_OCTETS = 4
 
 
 class Drain(wiring.Component):
@@ -115,7 +118,7 @@ class Drain(wiring.Component):
         filled = Signal(range(config.pe))  # bits of `result` that wait for the others
         emit   = Signal()
         place  = Signal(range(config.memory_depth * config.memory_width // 8))
-        width  = {Target.BITS: config.pe // 8, Target.OCTETS: 1, Target.SUMS: config.sum_width // 8}
+        width  = {Target.BITS: config.pe // 8, Target.OCTETS: 1, Target.SUMS: SUM_OCTETS}
         inner  = exact_log2(len(self.write))  # bits of `place` that name an octet of an address
         for target, octets in width.items():
             with m.If(emit & (layer.target == target)):
@@ -125,10 +128,12 @@ class Drain(wiring.Component):
                 m.d.sync += place.eq(place + octets)
         m.d.comb += self.address.eq(place[inner:])
         sums = layer.target == Target.SUMS
+        extended = Signal(signed(8 * SUM_OCTETS))
+        m.d.comb += extended.eq(total)
         octet = result[:8] ^ Cat(Const(0, 7), layer.flip)
         small = Mux(layer.target == Target.OCTETS, octet.replicate(len(result) // 8), result)
         m.d.comb += self.write_data.eq(Mux(
-            sums, total.replicate(config.memory_width // len(total)),
+            sums, extended.replicate(config.memory_width // len(extended)),
             small.replicate(config.memory_width // len(result))))
         with m.If(self.restart):
             m.d.sync += place.eq(layer.output)

@@ -19,17 +19,15 @@ class Engine(wiring.Component):
     Members
     -------
     layers : In(stream.Signature(Layer))
-        Descriptors. One is taken a cycle before its first cycle.
-    layer : Out(Layer)
-        The present one.
+        Descriptors. Each is held while its layer runs, and taken in the layer's last cycle.
     begin : Out(1)
-        The first cycle of a layer.
+        A layer begins in the next cycle.
     end : Out(1)
-        The last one.
+        This cycle is a layer's last.
     running : Out(1)
-        Its words are being used.
+        The words of a layer are being used.
     idle : Out(1)
-        There is none.
+        No layer runs.
     cause : Out(Cause)
         What this cycle goes to.
     feed_valid : In(1)
@@ -51,7 +49,6 @@ class Engine(wiring.Component):
         self._config = config
         super().__init__({
             "layers":       In(stream.Signature(Layer)),
-            "layer":        Out(Layer),
             "begin":        Out(1),
             "end":          Out(1),
             "running":      Out(1),
@@ -69,11 +66,11 @@ class Engine(wiring.Component):
         })
 
     def elaborate(self, platform):
-        config, layer = self._config, self.layer
+        config, layer = self._config, self.layers.payload
         m = Module()
 
-        words   = Signal(16)  # left in this sum
-        tiles   = Signal(16)  # left in this layer
+        words   = Signal(12)  # left in this sum
+        tiles   = Signal(12)  # left in this layer
         segment = Signal(range(config.segment + 1))  # words left in this segment
         fresh   = Signal(init=1)  # this segment is the first of its sum
         draining = Signal()
@@ -84,7 +81,7 @@ class Engine(wiring.Component):
         with m.If(self.drained):
             m.d.sync += draining.eq(0)
 
-        captures = Signal(3)
+        captures = Signal(4)
         keeps    = Signal(2)
         m.d.sync += Cat(captures, self.capture).eq(Cat(self.next & last_of_segment, captures))
         m.d.sync += Cat(keeps, self.keep).eq(Cat(self.next, keeps))
@@ -93,18 +90,15 @@ class Engine(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += self.cause.eq(Cause.PROGRAM)
                 m.d.comb += self.idle.eq(1)
-                m.d.comb += self.layers.ready.eq(1)
-                m.d.sync += layer.eq(self.layers.payload)
-                m.d.sync += self.begin.eq(self.layers.valid)
-                m.d.sync += words.eq(self.layers.payload.words)
-                m.d.sync += tiles.eq(self.layers.payload.tiles)
+                m.d.comb += self.begin.eq(self.layers.valid)
+                m.d.sync += words.eq(layer.words)
+                m.d.sync += tiles.eq(layer.tiles)
                 m.d.sync += segment.eq(config.segment)
                 with m.If(self.layers.valid):
                     m.next = "RUN"
 
             with m.State("RUN"):
                 m.d.comb += self.running.eq(1)
-                m.d.sync += self.begin.eq(0)
                 with m.If(~self.weight_valid):
                     m.d.comb += self.cause.eq(Cause.WEIGHTS)
                 with m.Elif(~self.feed_valid):
@@ -134,6 +128,7 @@ class Engine(wiring.Component):
                 m.d.comb += self.cause.eq(Cause.DRAIN)
                 with m.If(~draining):
                     m.d.comb += self.end.eq(1)
+                    m.d.comb += self.layers.ready.eq(1)
                     m.next = "IDLE"
 
         return m

@@ -21,7 +21,7 @@ class Feeder(wiring.Component):
     Members
     -------
     enable : In(1)
-        A layer runs, and its descriptor has been there for a cycle.
+        A layer runs; in the cycle before, its descriptor was there already.
     layer : In(Layer)
         Its descriptor.
     request : Out(1)
@@ -57,7 +57,7 @@ class Feeder(wiring.Component):
 
         # Asking: groups of words, from the first to the last of a sum, and again.
         inner  = exact_log2(config.group)
-        groups = Signal(16 - inner)
+        groups = Signal(12 - inner + 1)
         left   = Signal.like(groups)
         m.d.comb += groups.eq((self.layer.words + config.group - 1) >> inner)
         arriving = Signal()

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.accumulator import Accumulator
 from hdl.multiplier import DualMultiplier
 
 
@@ -14,7 +15,7 @@ class FixedUnit(wiring.Component):
     """Sums of products of signed octets: ``fixed_pe`` channels, ``simd // 8`` products a cycle.
 
     It keeps the times of `hdl.array.XnorArray`, so that one engine drives both: ``keep`` comes two
-    cycles after its word, ``capture`` three cycles after the last word of a sum, and in the cycle
+    cycles after its word, ``capture`` four cycles after the last word of a sum, and in the cycle
     after ``capture`` the sums begin to shift out, channel 0 first.
 
     Members
@@ -22,7 +23,7 @@ class FixedUnit(wiring.Component):
     keep : In(1)
         The word of two cycles ago counts.
     capture : In(1)
-        The word of three cycles ago was the last of its sums.
+        The word of four cycles ago was the last of its sums.
     activations : In(simd)
         ``simd // 8`` octets.
     weights : In(fixed_pe * simd)
@@ -76,17 +77,15 @@ class FixedUnit(wiring.Component):
             with m.Else():
                 m.d.sync += product.eq(0)
 
-            partial = Signal.like(self.sum, name=f"partial_{pe}")
-            total = Signal.like(self.sum, name=f"total_{pe}")
+            accumulator = Accumulator(width=config.fixed_width, addend_width=len(product))
+            m.submodules[f"accumulator_{pe}"] = accumulator
+            m.d.comb += accumulator.addend.eq(product)
+            m.d.comb += accumulator.load.eq(self.capture)
             captured = Signal.like(self.sum, name=f"captured_{pe}")
-            m.d.comb += total.eq(partial + product)
             with m.If(self.capture):
-                m.d.sync += partial.eq(0)
-                m.d.sync += captured.eq(total)
-            with m.Else():
-                m.d.sync += partial.eq(total)
-                with m.If(self.shift):
-                    m.d.sync += captured.eq(chain)
+                m.d.sync += captured.eq(accumulator.sum)
+            with m.Elif(self.shift):
+                m.d.sync += captured.eq(chain)
             chain = captured
         m.d.comb += self.sum.eq(chain)
 

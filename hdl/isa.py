@@ -67,10 +67,10 @@ class Target(enum.IntEnum):
 # and 2i + 1), each less its parent's, so that adding the levels met on the way compares with each.
 Layer = data.StructLayout({
     "source":     16,  # address in the activation memory
-    "words":      16,  # words of one sum
-    "tiles":      16,
-    "output":     32,  # address in the activation memory, bytes
-    "channels":   8,   # of a tile that are made
+    "words":      12,  # words of one sum
+    "tiles":      12,
+    "output":     20,  # address in the activation memory, octets
+    "channels":   7,   # of a tile that are made
     "stride":     8,   # levels of a channel
     "activation": unsigned(2),
     "target":     unsigned(2),
@@ -79,6 +79,7 @@ Layer = data.StructLayout({
     "signed":     1,   # saturate to a signed range
     "flip":       1,   # invert bit 7 of an octet: 0 .. 255 is kept as -128 .. 127
     "fixed":      1,   # made by the fixed-point unit, not by the array
+    "reserved":   5,
 })
 
 

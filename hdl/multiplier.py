@@ -9,6 +9,11 @@ from amaranth.vendor import LatticeICE40Platform
 __all__ = ["DualMultiplier"]
 
 
+UNUSED = ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "OHOLDTOP", "OHOLDBOT", "OLOADTOP", "OLOADBOT",
+          "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT", "ADDSUBTOP", "ADDSUBBOT", "CI", "ACCUMCI",
+          "SIGNEXTIN")  # inputs of one bit of SB_MAC16
+
+
 class DualMultiplier(wiring.Component):
     """Two products of signed octets, two cycles after their factors; two each cycle.
 
@@ -34,6 +39,7 @@ class DualMultiplier(wiring.Component):
                 i_CLK=ClockSignal(), i_CE=Const(1),
                 i_A=Cat(self.a0, self.a1), i_B=Cat(self.b0, self.b1),
                 o_O=Cat(self.product0, self.product1),
+                **{f"i_{name}": Const(0) for name in UNUSED},
             )
         else:
             for a, b, product in ((self.a0, self.b0, self.product0),

@@ -111,8 +111,8 @@ class Accelerator(wiring.Component):
         m.d.comb += levels.level.eq(fetch.level)
 
         # Queues to units
-        m.d.comb += feeder.enable.eq(engine.running & ~engine.begin)
-        m.d.comb += feeder.layer.eq(engine.layer)
+        m.d.comb += feeder.enable.eq(engine.running)
+        m.d.comb += feeder.layer.eq(fetch.layers.payload)
         m.d.comb += feeder.next.eq(engine.next)
         m.d.comb += feeder.last.eq(engine.last)
         m.d.comb += weights.read.eq(engine.next)
@@ -127,7 +127,7 @@ class Accelerator(wiring.Component):
         m.d.comb += fixed.keep.eq(engine.keep)
 
         # Units to memory
-        m.d.comb += drain.layer.eq(engine.layer)
+        m.d.comb += drain.layer.eq(fetch.layers.payload)
         m.d.comb += drain.restart.eq(engine.begin)
         m.d.comb += drain.capture.eq(engine.capture)
         m.d.comb += drain.first.eq(engine.first)

@@ -61,6 +61,7 @@ class Lowered:
             "signed": int(rescale.signed) if rescale else 0,
             "flip": int(flipped(output.type)),
             "fixed": int(self.fixed),
+            "reserved": 0,
         }
 
     @property

@@ -87,17 +87,20 @@ def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None)
     at = free // address_octets
     for lowered, parts_ in work:
         source, output = places[lowered.layer.input], places[lowered.layer.output]
-        program.append(make.layer(lowered.layer.name, lowered.fields(source, output, config)))
+        begin = len(program) + 2
         for tile in parts_:
             program.append(make.levels(tile.levels))
-            if chosen[index]:
-                program += in_parts(tile, lowered.fixed, at, address_octets)
-                stored.append(tile.weights.tobytes())
-                at += tile.weights.size // address_octets
-            else:
-                program += [make.weights(words, fixed=lowered.fixed)
-                            for words in chunks(tile.weights)]
+            for words in chunks(tile.weights, config.weight_depth):
+                if chosen[index]:
+                    program.append(make.resident(len(words), at, fixed=lowered.fixed))
+                    stored.append(words.tobytes())
+                    at += words.size // address_octets
+                else:
+                    program.append(make.weights(words, fixed=lowered.fixed))
             index += 1
+        # The descriptor waits for the layer before. What the queues hold may come ahead of it.
+        program.insert(begin, make.layer(lowered.layer.name,
+                                         lowered.fields(source, output, config)))
     program.append(make.end())
     kept = b"".join(stored)
     return Schedule(
@@ -154,14 +157,5 @@ def spread(all_tiles: list[Tile], room: int) -> list[bool]:
     return chosen
 
 
-def chunks(words: Array) -> list[Array]:
-    return [words[at:at + make.MAX_COUNT] for at in range(0, len(words), make.MAX_COUNT)]
-
-
-def in_parts(tile: Tile, fixed: bool, address: int, address_octets: int) -> list[Packet]:
-    """Copy a tile's weights from ``address`` on, in as many packets as it takes."""
-    result = []
-    for words in chunks(tile.weights):
-        result.append(make.resident(len(words), address, fixed=fixed))
-        address += words.size // address_octets
-    return result
+def chunks(words: Array, size: int) -> list[Array]:
+    return [words[at:at + size] for at in range(0, len(words), size)]
