@@ -22,7 +22,6 @@ GAP_OCTETS = 4
 ISA = 7
 CYCLE = 1e-6
 BIT = 4 * CYCLE
-GAP = 2 * GAP_OCTETS * 10 * BIT  # the gateware rounds up to a power of two
 PATIENCE = 60_000 * CYCLE        # longer than any packet with its reply
 
 
@@ -44,7 +43,7 @@ class SimulatedBoard:
     share of cycles in which an access, or its octet, waits.
     """
 
-    def __init__(self, *, stall=0.0, seed=0, run_cycles=300):
+    def __init__(self, *, stall=0.0, seed=0, run_cycles=300, gap_octets=GAP_OCTETS):
         self.core = twin()
         self.runs = self.reloads = 0
         self._stall = stall
@@ -53,7 +52,8 @@ class SimulatedBoard:
         self._outgoing = deque()
         self._incoming = bytearray()
         self._now = 0.0
-        self._link = Link(CONFIG, ISA, counter_bytes=COUNTER_BYTES, gap_octets=GAP_OCTETS)
+        self._gap = 2 * gap_octets * 10 * BIT  # the gateware rounds up to a power of two
+        self._link = Link(CONFIG, ISA, counter_bytes=COUNTER_BYTES, gap_octets=gap_octets)
         self._simulator = Simulator(self._link)
         self._simulator.add_clock(CYCLE)
         for bench in (self._drive, self._listen, self._serve, self._start):
@@ -77,14 +77,14 @@ class SimulatedBoard:
         """Let the line be idle for as long as separates packets."""
         while self._outgoing:
             self._advance(10 * BIT)
-        self._advance(10 * BIT + GAP)
+        self._advance(10 * BIT + self._gap)
 
     def exchange(self, octets):
         """Send ``octets``, and return all that comes until the line has been idle for a gap."""
         self.write(octets)
         self.silence()
         replies, limit = b"", self._now + PATIENCE
-        while part := self.read(512, GAP + 10 * len(octets) * CYCLE):
+        while part := self.read(512, self._gap + 10 * len(octets) * CYCLE):
             replies += part
             assert self._now < limit, "the board does not stop talking"
         return replies
@@ -161,7 +161,7 @@ class SimulatedBoard:
             _, _, run, reload = await ctx.tick().sample(link.run, link.reload)
             self.runs += run
             self.reloads += reload
-            assert not (ctx.get(link.run) or ctx.get(link.reload)), "a strobe takes two cycles"
+            assert not ctx.get(link.run) | ctx.get(link.reload), "a strobe takes two cycles"
             ctx.set(link.status, Status.RUNNING if run else Status.STARTING)
             core.status = Status.RUNNING if run else Status.STARTING
             await ctx.delay(self._run_cycles * CYCLE)

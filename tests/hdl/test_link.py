@@ -46,6 +46,16 @@ def flipped(packet, bit):
     return bytes(octets)
 
 
+def whole(board, size):
+    """Return a reply of ``size`` octets as soon as it is there."""
+    reply = b""
+    while len(reply) < size:
+        part = board.read(size - len(reply), 0.01)
+        assert part, "the board does not answer"
+        reply += part
+    return reply
+
+
 # The driver on the gateware
 
 @pytest.mark.parametrize("stall", [0.0, 0.7])
@@ -170,12 +180,31 @@ def test_packet_inside_garbage_is_no_packet(shared):
     assert protocol.unpack(shared.exchange(request(Command.STATUS))).command == 0x85
 
 
-def test_packet_behind_a_request_is_lost(shared):
-    runs = shared.runs
-    shared.core.status = Status.READY
-    reply = shared.exchange(request(Command.STATUS, 4) + request(Command.RUN, 102))
-    assert protocol.unpack(reply)[:2] == (0x85, 4)
-    assert shared.runs == runs
+@pytest.mark.parametrize("first", [request(Command.STATUS, 4), write(0, b"a", 4),
+                                   flipped(request(Command.STATUS, 4), 16)])
+def test_packet_without_silence_is_lost(first):
+    board = SimulatedBoard(gap_octets=16)
+    for filler in range(0, 10, 2):  # some of it before the reply has ended, the RUN then after it
+        reply = protocol.unpack(board.exchange(first + bytes(filler) + request(Command.RUN, 102)))
+        assert reply.command & protocol.REPLY
+        assert board.runs == 0
+
+
+def test_damaged_packet_calls_for_silence():
+    board = SimulatedBoard(gap_octets=32)
+    board.write(flipped(request(Command.STATUS), 20))
+    assert protocol.unpack(whole(board, 7)).payload == bytes((Error.BAD_CRC,))
+    assert board.exchange(request(Command.RUN, 9)) == b""
+    assert board.runs == 0
+
+
+def test_good_packet_calls_for_no_silence():
+    board = SimulatedBoard(gap_octets=32)
+    for sequence in range(1, 4):
+        board.write(request(Command.RUN, sequence))
+        assert protocol.unpack(whole(board, 6)) == Packet(0x84, sequence, b"")
+        board.read(1, 0.0004)  # it runs, for less than a silence
+    assert board.runs == 3
 
 
 def test_sync_inside_a_payload(shared):
@@ -214,6 +243,18 @@ packets = st.builds(protocol.pack, commands, st.integers(0, 255) | st.sampled_fr
                     payloads)
 chunks = packets | packets | st.tuples(packets, st.integers(0, 30)).map(lambda c: c[0][:c[1]]) \
     | st.binary(max_size=12) | st.tuples(packets, st.binary(max_size=8)).map(b"".join)
+
+
+@pytest.mark.parametrize("where", EDGES)
+def test_edges_of_what_exists(shared, where):
+    shared.core.status = Status.READY
+    model = twin()
+    model.memory[:] = shared.core.memory
+    for count in (1, 2, 16):
+        ask = protocol.address(where) + bytes((count,))
+        _compare(shared, model, request(Command.READ, count, ask), Status.READY)
+        _compare(shared, model, write(where, bytes(range(count))), Status.READY)
+        assert model.memory == shared.core.memory
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
