@@ -176,7 +176,7 @@ def test_busy_board_is_waited_for(board):
 
 # Trouble
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32), rate=st.sampled_from((0.0, 0.002, 0.01, 0.03)),
        chunk=st.sampled_from((1, 7, 1000)))
 def test_results_are_never_wrong(seed, rate, chunk):

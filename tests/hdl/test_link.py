@@ -257,7 +257,7 @@ def test_edges_of_what_exists(shared, where):
         assert model.memory == shared.core.memory
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(chunks=st.lists(chunks, min_size=1, max_size=4), status=st.sampled_from(tuple(Status)))
 def test_gateware_equals_its_twin(shared, chunks, status):
     core, model = shared.core, twin()

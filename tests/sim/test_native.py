@@ -16,7 +16,7 @@ from sim.native import Native, c_compiler, compile_c, pack_bits
 from tests.compiler.codegen.networks import dense_graph, networks
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(networks())
 def test_run(network):
     graph, x = network

@@ -80,7 +80,7 @@ def check(graph, x, kernel, *flags):
     assert not layers
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(networks(), st.sampled_from(HERE), st.sampled_from([("-O1",), ("-O3", "-march=native")]))
 def test_every_layer(network, kernel, flags):
     check(*network, kernel, *flags)
@@ -192,7 +192,7 @@ def sanitizers(tmp_path_factory):
     return SANITIZERS
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(network=networks(), kernel=st.sampled_from(HERE))
 def test_sanitized_program(sanitizers, network, kernel):
     graph, x = network

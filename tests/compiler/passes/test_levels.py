@@ -1,11 +1,10 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.passes.levels import measure
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=12), st.integers(-9, 9), st.booleans())
 def test_any_staircase(rises, low, falls):
     """A table of a monotone function is found again from its steps."""

@@ -68,7 +68,7 @@ def random_quantizer(rng, at):
     return [quant] if rng.integers(2) else [quant, Relu(name=f"after{at}")]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2 ** 32 - 1))
 def test_random_networks(seed):
     """Real numbers between the layers are exact here, so nothing may change at all."""
