@@ -21,7 +21,8 @@ class Counters(wiring.Component):
     Members
     -------
     clear : In(1)
-        Forget, before anything is counted again; takes a cycle for each count, in which ``clearing`` (Out(1)) is set.
+        Forget, before anything is counted again; takes a cycle for each count, in which
+        ``clearing`` (Out(1)) is set.
     count : In(1)
         This cycle is one of ``cause`` (In(Cause)), in the present layer.
     step : In(1)

@@ -31,12 +31,14 @@ class ActivationMemory(wiring.Component):
 
     def elaborate(self, platform):
         config = self._config
+        is_up5k = (isinstance(platform, LatticeICE40Platform)
+                   and platform.device.startswith("iCE40UP"))
+        if is_up5k and config.memory_depth > SPRAM_DEPTH:
+            raise ValueError(f"'memory_depth' must be at most {SPRAM_DEPTH} on "
+                             f"{platform.device}, not {config.memory_depth!r}")
         m = Module()
 
-        if isinstance(platform, LatticeICE40Platform) and platform.device.startswith("iCE40UP"):
-            if config.memory_depth > SPRAM_DEPTH:
-                raise ValueError(f"'memory_depth' must be at most {SPRAM_DEPTH} on {platform.device}, "
-                                 f"not {config.memory_depth!r}")
+        if is_up5k:
             for index in range(config.memory_width // SPRAM_WIDTH):
                 low, high = self.write[2 * index:2 * index + 2]
                 m.submodules[f"spram_{index}"] = Instance("SB_SPRAM256KA",

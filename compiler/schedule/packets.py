@@ -32,7 +32,8 @@ class Packet:
     name: str = ""
 
     def __post_init__(self) -> None:
-        assert 0 <= self.count <= MAX_COUNT and 0 <= self.address < 1 << 16, self
+        assert 0 <= self.count <= MAX_COUNT, self
+        assert 0 <= self.address < 1 << 16, self
 
     def __len__(self) -> int:
         """Halfwords, head included."""
