@@ -42,9 +42,26 @@ class Config:
                 raise ValueError(f"'{field.name}' must be positive, not {value!r}")
         if self.simd % 8 or self.simd & self.simd - 1:
             raise ValueError(f"'simd' must be a power of two of at least 8, not {self.simd!r}")
-        if self.pe % 4 or self.pe < self.fixed_pe:
-            raise ValueError(f"'pe' must be a multiple of 4 and at least 'fixed_pe', "
-                             f"not {self.pe!r}")
+        # Bits are gathered by octets; a descriptor counts the channels of a tile in 7 bits; and an
+        # address of the memory holds a part of a weight word of either unit.
+        for name, low, high in (("pe", 8, 64), ("fixed_pe", 1, self.pe),
+                                ("group", 1, self.fixed_pe)):
+            value = getattr(self, name)
+            if value & value - 1 or not low <= value <= high:
+                raise ValueError(f"'{name}' must be a power of two between {low} and {high}, "
+                                 f"not {value!r}")
+        widest = max(32, self.pe)  # what the drain writes at once
+        if self.memory_width < widest:
+            raise ValueError(f"'group' words must have at least {widest} bits, "
+                             f"not {self.memory_width!r}")
+        if self.memory_depth * self.memory_width // 8 > 1 << 20 or self.memory_depth > 1 << 16:
+            raise ValueError(f"'memory_depth' must be at most {1 << 16}, and its octets at most "
+                             f"{1 << 20}, not {self.memory_depth!r}")
+        if self.sum_width > 32:
+            raise ValueError(f"'sum_width' must be at most 32, not {self.sum_width!r}")
+        if self.segment < 1:
+            raise ValueError(f"'binary_width' and 'fixed_width' must hold the sum of a word, "
+                             f"not {self.binary_width!r} and {self.fixed_width!r}")
 
     # What follows from the numbers above
 

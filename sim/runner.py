@@ -1,5 +1,6 @@
 """Runs a cocotb bench against the Verilog of one component."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from amaranth.back import verilog
@@ -19,16 +20,19 @@ def simulate(
     simulator: str = "icarus",
     only: str | None = None,
     env: dict[str, str] | None = None,
+    platform: object | None = None,
+    cells: Sequence[Path] = (),
 ) -> int:
     """Run the cocotb tests in the module ``bench``, and return how many passed.
 
     ``only`` is a regular expression that names the tests to run, by default all. ``env`` is added
-    to the environment of the simulator: it is how a bench gets parameters.
+    to the environment of the simulator: it is how a bench gets parameters. ``cells`` are Verilog
+    files with the primitives of ``platform``, which the component is elaborated for.
     """
     top = type(dut).__name__
     build_dir.mkdir(parents=True, exist_ok=True)
     source = build_dir / f"{top}.v"
-    text = verilog.convert(dut, name=top)
+    text = verilog.convert(dut, name=top, platform=platform)
     if simulator == "icarus":
         # Unlike always @*, this runs at time 0 too, where a register begins with its initial value.
         text = text.replace("always @*", "always_comb")
@@ -36,7 +40,7 @@ def simulate(
 
     runner = get_runner(simulator)
     runner.build(
-        sources=[source],
+        sources=[source, *cells],
         hdl_toplevel=top,
         build_dir=build_dir,
         always=True,

@@ -1,0 +1,162 @@
+# amaranth: UnusedElaboratable=no
+
+import cocotb
+import numpy as np
+import pytest
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth_boards.icebreaker import ICEBreakerPlatform
+
+from hdl.array import Lane, XnorArray
+from hdl.config import Config
+from sim.cells import ice40_cells
+from sim.runner import simulate
+from tests.hdl.worlds import Verilog, in_amaranth, signed
+
+
+KEEP, CAPTURE = 2, 4  # cycles after a word
+WIDTH = 10            # of half a sum
+CONFIG = Config(p=2, pe=8, simd=16)
+
+
+def half_sum(activations, weights):
+    """Half of the sum of products of two arrays of -1 and +1, along the last axis."""
+    return (activations * weights).sum(-1) // 2
+
+
+def pack(signs):
+    return int.from_bytes(np.packbits(signs.ravel() > 0, bitorder="little").tobytes(), "little")
+
+
+class Lanes(wiring.Component):
+    """Lanes that share their activations. Each word is a sum of its own."""
+
+    def __init__(self, *, count, simd):
+        self._count, self._simd = count, simd
+        super().__init__({
+            "activations": In(simd),
+            "weights":     In(count * simd),
+            "halves":      Out(count * WIDTH),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        for index in range(self._count):
+            m.submodules[f"lane_{index}"] = lane = Lane(width=WIDTH, simd=self._simd)
+            m.d.comb += lane.keep.eq(1)
+            m.d.comb += lane.capture.eq(1)
+            m.d.comb += lane.activations.eq(self.activations)
+            m.d.comb += lane.weights.eq(self.weights.word_select(index, self._simd))
+            m.d.comb += self.halves.word_select(index, WIDTH).eq(lane.half)
+        return m
+
+
+async def halves_of_words(world, simd, count, words):
+    """Check ``words``: pairs of an activation word and ``count`` weight words."""
+    seen = []
+    for a, weights in [*words, *[words[0]] * CAPTURE]:
+        world.set("activations", a)
+        world.set("weights", sum(w << index * simd for index, w in enumerate(weights)))
+        await world.tick()
+        halves = world.get("halves")
+        seen.append([signed(halves >> index * WIDTH & (1 << WIDTH) - 1, WIDTH)
+                     for index in range(count)])
+    assert seen[CAPTURE:] == [[simd // 2 - (a ^ w).bit_count() for w in weights]
+                              for a, weights in words]
+
+
+def test_every_word():
+    simd, count = 8, 16
+    words = [(a, range(at, at + count)) for a in range(256) for at in range(0, 256, count)]
+    in_amaranth(Lanes(count=count, simd=simd), halves_of_words, simd, count, words)
+
+
+@pytest.mark.parametrize("simd", [16, 32, 64])
+def test_any_word(simd):
+    rng = np.random.default_rng(simd)
+    ends = [0, 1, 1 << simd - 1, (1 << simd) - 1]
+    words = [(a, (w,)) for a in ends for w in ends]
+    for _ in range(1000):
+        share = rng.random()  # of matches, not just about a half
+        a = pack(rng.choice([-1, 1], simd))
+        words.append((a, (a ^ pack(np.where(rng.random(simd) < share, -1, 1)),)))
+    in_amaranth(Lanes(count=1, simd=simd), halves_of_words, simd, 1, words)
+
+
+async def any_sums(world, config, rng, count):
+    """Sums of any number of words, one right after another, words left out here and there."""
+    words = rng.integers(1, config.segment + 1, count)
+    words[:2] = 1, config.segment
+    expected, keeps, captures, stream = [], {}, {}, []
+    shown = config.pe + 1  # cycles in which sums shift out
+    for index, size in enumerate(words):
+        size = max(int(size), shown)  # the next capture must wait for the chain
+        shape = (size, config.p, config.pe, config.simd)
+        a = rng.choice([-1, 1], (size, config.p, 1, config.simd))
+        w = rng.choice([-1, 1], (size, 1, config.pe, config.simd))
+        if index == 1:  # the accumulators at their ends
+            a = np.ones_like(a)
+            w = np.ones_like(w) * rng.choice([-1, 1], (1, 1, config.pe, 1))
+        keep = rng.random((size, config.p)) < (1 if index == 1 else 0.8)
+        assert size <= config.segment
+        halves = half_sum(np.broadcast_to(a, shape), np.broadcast_to(w, shape))
+        expected.append((halves * keep[:, :, None]).sum(0))
+        for word in range(size):
+            keeps[len(stream) + KEEP] = pack(np.where(keep[word], 1, -1))
+            stream.append((pack(a[word]), pack(w[word])))
+        captures[len(stream) - 1 + CAPTURE] = index
+
+    begins = {at + 1: index for at, index in captures.items()}  # of shifting out
+    got = np.zeros((len(words), config.p, config.pe), int)
+    shifting, channel = None, 0
+    for cycle in range(len(stream) + CAPTURE + shown + 1):
+        a, w = stream[cycle] if cycle < len(stream) else (0, 0)
+        if cycle in begins:
+            shifting, channel = begins[cycle], 0
+        world.set("activations", a)
+        world.set("weights", w)
+        world.set("keep", keeps.get(cycle, 0))
+        world.set("capture", cycle in captures)
+        shift = shifting is not None and channel < config.pe
+        world.set("shift", shift)
+        await world.settle()
+        if shift:
+            halves, width = world.get("halves"), config.binary_width
+            for p in range(config.p):
+                half = halves >> p * width & (1 << width) - 1
+                got[shifting, p, channel] = signed(half, width)
+            channel += 1
+        await world.tick()
+    assert (got == np.array(expected)).all()
+
+
+@pytest.mark.parametrize("config", [
+    CONFIG,
+    Config(p=1, pe=16, simd=8, group=4, binary_width=9),
+    Config(p=3, pe=8, simd=32, binary_width=10),
+    Config(p=1, pe=8, simd=64),
+], ids=["2x8x16", "1x16x8", "3x8x32", "1x8x64"])
+def test_sums(config):
+    in_amaranth(XnorArray(config), any_sums, config, np.random.default_rng(0), 8)
+
+
+def test_widest_sums_fit():
+    """The accumulator holds a segment of matches alone, and one of none."""
+    config = Config(p=1, pe=8, simd=16, binary_width=8)
+    assert config.segment * config.simd // 2 <= 127 < (config.segment + 1) * config.simd // 2
+    in_amaranth(XnorArray(config), any_sums, config, np.random.default_rng(1), 3)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def sums(dut):
+    await any_sums(await Verilog.begin(dut), CONFIG, np.random.default_rng(2), 12)
+
+
+def test_verilog(tmp_path):
+    assert simulate(XnorArray(CONFIG), __name__, tmp_path) == 1
+
+
+def test_cells_of_ice40(tmp_path):
+    assert simulate(XnorArray(CONFIG), __name__, tmp_path, platform=ICEBreakerPlatform(),
+                    cells=[ice40_cells(tmp_path)]) == 1

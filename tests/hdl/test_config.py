@@ -1,0 +1,87 @@
+from dataclasses import asdict, fields, replace
+
+import pytest
+
+from hdl.config import Config
+
+
+MEANINGLESS = {"clock_hz", "baud", "flash_full_rate", "flash_depth", "flash_continuous"}
+OTHER = {"p": 1, "pe": 16, "simd": 64, "fixed_pe": 8, "group": 4, "memory_depth": 8192,
+         "weight_depth": 512, "level_depth": 512, "sum_width": 32, "binary_width": 12,
+         "fixed_width": 26, "flash_depth": 512, "flash_full_rate": False,
+         "flash_continuous": False, "image_offset": 0, "clock_hz": 1, "baud": 1}
+
+
+def test_widths():
+    config = Config(p=2, pe=16, simd=64, fixed_pe=4, group=2)
+    assert (config.lanes, config.fixed_simd, config.memory_width, config.weight_width) \
+        == (2048, 8, 128, 1024)
+
+
+@pytest.mark.parametrize("simd", [8, 16, 32, 64])
+@pytest.mark.parametrize("binary_width", range(8, 14))
+@pytest.mark.parametrize("fixed_width", [20, 22, 24])
+def test_segment_is_the_longest(simd, binary_width, fixed_width):
+    """No sum of a segment overflows, and some sum of a word more would."""
+    config = Config(simd=simd, group=4, binary_width=binary_width, fixed_width=fixed_width)
+
+    def fits(words):
+        return (words * simd // 2 < 1 << binary_width - 1
+                and words * config.fixed_simd * 128 * 128 < 1 << fixed_width - 1)
+
+    assert fits(config.segment)
+    assert not fits(config.segment + 1)
+
+
+def test_other_has_every_field():
+    assert set(OTHER) == {field.name for field in fields(Config)}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_hash(name):
+    """It tells configurations apart, but for what does not change the meaning of an image."""
+    config = Config()
+    other = replace(config, **{name: OTHER[name]})
+    assert asdict(other) != asdict(config)
+    assert (other.hash == config.hash) == (name in MEANINGLESS)
+    assert 0 <= other.hash < 1 << 32
+
+
+def test_equal_hash():
+    assert Config(pe=8).hash == Config().hash
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Config) if field.type is int])
+@pytest.mark.parametrize("value", [0, -1])
+def test_not_positive(name, value):
+    if (name, value) == ("image_offset", 0):
+        assert Config(image_offset=0).image_offset == 0
+        return
+    with pytest.raises(ValueError, match=rf"^'{name}' must be positive, not {value}$"):
+        Config(**{name: value})
+
+
+@pytest.mark.parametrize(("numbers", "message"), [
+    ({"simd": 24}, r"'simd' must be a power of two of at least 8, not 24"),
+    ({"simd": 4}, r"'simd' must be a power of two of at least 8, not 4"),
+    ({"pe": 4}, r"'pe' must be a power of two between 8 and 64, not 4"),
+    ({"pe": 12}, r"'pe' must be a power of two between 8 and 64, not 12"),
+    ({"pe": 128}, r"'pe' must be a power of two between 8 and 64, not 128"),
+    ({"fixed_pe": 16}, r"'fixed_pe' must be a power of two between 1 and 8, not 16"),
+    ({"fixed_pe": 3}, r"'fixed_pe' must be a power of two between 1 and 8, not 3"),
+    ({"group": 8}, r"'group' must be a power of two between 1 and 4, not 8"),
+    ({"simd": 8, "group": 2}, r"'group' words must have at least 32 bits, not 16"),
+    ({"pe": 64, "simd": 16}, r"'group' words must have at least 64 bits, not 32"),
+    ({"memory_depth": 65537},
+     r"'memory_depth' must be at most 65536, and its octets at most 1048576, not 65537"),
+    ({"memory_depth": 65536, "simd": 128},
+     r"'memory_depth' must be at most 65536, and its octets at most 1048576, not 65536"),
+    ({"sum_width": 33}, r"'sum_width' must be at most 32, not 33"),
+    ({"binary_width": 5},
+     r"'binary_width' and 'fixed_width' must hold the sum of a word, not 5 and 22"),
+    ({"fixed_width": 16},
+     r"'binary_width' and 'fixed_width' must hold the sum of a word, not 10 and 16"),
+])
+def test_impossible(numbers, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Config(**numbers)
