@@ -18,6 +18,7 @@ from compiler.perf_units import Drain, Engine, Feeder, Fetch, Flash, Job, Task
 from compiler.schedule.packets import Packet
 from compiler.schedule.plan import Schedule
 from hdl.config import Config
+from hdl.counters import LAYERS
 from hdl.flash import FlashTiming
 from hdl.isa import Cause, Opcode
 
@@ -44,15 +45,24 @@ class LayerCycles:
 
 @dataclass(frozen=True)
 class Performance:
-    """Cycles of a frame, and where they go.
-
-    The gateware counts all layers from the 32nd on, and what comes after, as one.
-    """
+    """Cycles of a frame, and where they go."""
 
     frame: int
     layers: tuple[LayerCycles, ...]
     after: dict[Cause, int]  # of no layer: between the end of the last and the end of the frame
     flash_busy: int          # in which the flash bus moves
+
+    @property
+    def counted(self) -> list[dict[Cause, int]]:
+        """What the counters say: a row for each layer, and one for what comes after the last.
+
+        From the 32nd on, rows are counted as one.
+        """
+        rows = [*(layer.causes for layer in self.layers), self.after]
+        first, rest = rows[:LAYERS - 1], rows[LAYERS - 1:]
+        if rest:
+            first.append({cause: sum(row[cause] for row in rest) for cause in Cause})
+        return first
 
 
 def estimate(schedule: Schedule) -> Performance:
@@ -136,37 +146,33 @@ class Machine:
         """Let a cycle pass."""
         flash, fetch, feeder = self.flash, self.fetch, self.feeder
         drain, engine = self.drain, self.engine
-        draining, waiting = drain.left, fetch.pending
+        draining, holds = drain.left, fetch.holds
 
         cause = engine.cause(fetch.weights, feeder.count, draining)
         self.counts[engine.ended][cause] += 1
         self.now += 1
         used = cause is Cause.WORK
-        enabled = engine.running and not engine.begin
-        wants = enabled and feeder.wants
+        wants = engine.running and feeder.wants
         writes = drain.writes & 1
         released = engine.task.stride if drain.releases & 1 else 0
 
         # The memory serves the drain, the feeder, and copies of weights, in this order.
-        taken = fetch.step(flash.shown > 0, not (writes or wants), engine.idle and not waiting,
-                           used, released)
+        taken = fetch.step(flash.shown > 0, not (writes or wants), engine.idle, used, released)
         flash.step(taken)
-        if enabled:
-            feeder.step(wants and not writes, used, engine.words == 1)
-        else:
-            feeder.clear()
         drain.step()
 
         if engine.running:
-            engine.begin = False
+            feeder.step(wants and not writes, used, engine.words == 1)
             if used:
                 engine.use_word(drain)
-        elif not engine.idle:
-            engine.ended += not draining
-        elif waiting:
-            fetch.pending = False
-            drain.filled = 0
-            engine.begin_layer()
+        elif engine.idle:
+            if holds:
+                drain.filled = 0
+                engine.begin_layer()
+        elif not draining:
+            fetch.holds = False
+            engine.ended += 1
+            feeder.clear()
 
     def stream(self) -> None:
         """Pass the cycles in which a weight word comes from the flash, but for its last halfword,
@@ -223,17 +229,17 @@ class Machine:
         flash, fetch, feeder = self.flash, self.fetch, self.feeder
         drain, engine = self.drain, self.engine
         return (flash.wait, flash.free, flash.fetched, flash.shown,
-                fetch.arriving, fetch.pending, fetch.weights, fetch.levels,
+                fetch.arriving, fetch.holds, fetch.weights, fetch.levels,
                 feeder.count, feeder.arriving, feeder.word,
                 drain.left, drain.writes, drain.releases, drain.filled,
-                engine.idle, engine.running, engine.begin, engine.words, engine.segment)
+                engine.idle, engine.running, engine.words, engine.segment)
 
     @state.setter
     def state(self, state: State) -> None:
         flash, fetch, feeder = self.flash, self.fetch, self.feeder
         drain, engine = self.drain, self.engine
         (flash.wait, flash.free, flash.fetched, flash.shown,
-         fetch.arriving, fetch.pending, fetch.weights, fetch.levels,
+         fetch.arriving, fetch.holds, fetch.weights, fetch.levels,
          feeder.count, feeder.arriving, feeder.word,
          drain.left, drain.writes, drain.releases, drain.filled,
-         _, engine.running, engine.begin, engine.words, engine.segment) = state
+         _, engine.running, engine.words, engine.segment) = state

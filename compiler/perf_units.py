@@ -15,7 +15,7 @@ from hdl.isa import Activation, Cause, Layer, Opcode, Target
 
 __all__ = ["Drain", "Drainage", "Engine", "Feeder", "Fetch", "Flash", "Job", "Task"]
 
-CAPTURE = 4  # cycles from the last word of a segment to its capture by a unit
+CAPTURE = 5  # cycles from the last word of a segment to its capture by a unit
 DESCRIPTOR_HALVES = Layer.size // 16
 COPIES = Opcode.RESIDENT, Opcode.RESIDENT_FIXED
 LEVELS = Opcode.LEVELS, Opcode.LEVELS_WIDE
@@ -157,15 +157,15 @@ class Fetch:
     place: int = 0      # of the present item, what has come
     left: int = 0       # items
     arriving: int = 0   # 1: a part of a word is read from the memory; 2: the last part
-    pending: bool = False  # a descriptor waits for the engine
+    holds: bool = False  # the descriptor of a layer that has not ended
     weights: int = 0    # words in the queue
     levels: int = 0
 
     def step(self, valid: bool, memory: bool, idle: bool, used: bool, released: int) -> bool:
         """Take a halfword if one is ``valid`` and has a place; returns whether it was taken.
 
-        ``memory``: an access would be granted. ``idle``: the engine has no layer, nor had a
-        descriptor been waiting. ``used``, ``released``: a weight word leaves, and some levels.
+        ``memory``: an access would be granted. ``idle``: no layer runs. ``used``, ``released``:
+        a weight word leaves, and some levels.
         """
         weights, levels = self.weights, self.levels
         arriving, self.arriving = self.arriving, 0
@@ -184,7 +184,7 @@ class Fetch:
                 self.arriving = 2 if self._advance(job) else 1
             return False
         if opcode == Opcode.END:
-            if idle:
+            if idle and not self.holds:
                 self._next()
             return False
         if not valid:
@@ -194,9 +194,9 @@ class Fetch:
                 return False
             self.levels += self._advance(job)
         elif opcode == Opcode.LAYER:
-            if self.pending:
+            if self.holds:
                 return False
-            self.pending = self._advance(job)
+            self.holds = self._advance(job)
         else:
             if weights == self.weight_depth:
                 return False
@@ -276,7 +276,6 @@ class Engine:
     begun: int = 0        # layers
     ended: int = 0
     running: bool = False
-    begin: bool = False   # the first cycle of a layer
     tiles: int = 0        # left in this layer
     words: int = 0        # left in this sum
     segment: int = 0      # words left in this segment
@@ -307,7 +306,7 @@ class Engine:
         self.task, self.tiles = self.tasks[self.begun]
         self.words, self.segment = self.task.words, self.task.segment
         self.begun += 1
-        self.running = self.begin = True
+        self.running = True
 
     def use_word(self, drain: Drain) -> None:
         last = self.words == 1

@@ -47,8 +47,8 @@ class Rtl:
         self.schedule = network
         config = network.config
         self.simulation = Simulation(config, network.image().to_bytes())
-        # Twice the silence that separates packets, and some; a board's default is a long wait here.
-        quiet = 3 * GAP_OCTETS * OCTET_BITS / config.baud
+        # As short as may be: the default of the driver takes seconds to simulate.
+        quiet = (2 * GAP_OCTETS + 16) * OCTET_BITS / config.baud
         self.accelerator = Accelerator(self.simulation, quiet=quiet, patience=PATIENCE)
 
     # Executor

@@ -1,0 +1,88 @@
+"""The performance model against the gateware: equal, cycle for cycle."""
+
+import numpy as np
+import pytest
+
+from compiler import golden
+from compiler.frontends import load
+from compiler.ir import Binary, Dense, Graph, Input
+from compiler.perf import estimate
+from compiler.schedule.plan import schedule
+from hdl.config import Config
+from sim.rtl import Rtl
+from tests.compiler.codegen.networks import activations, weights
+from tests.compiler.frontends.real_data import mnist_test, shared
+from tests.sim.networks import random_frames, random_network
+
+
+CONFIGS = {
+    "default": Config(),
+    # Other shapes, queues that are often full, and the slowest flash.
+    "other": Config(pe=16, simd=16, group=4, fixed_pe=8, memory_depth=2048, weight_depth=16,
+                    flash_depth=16, flash_full_rate=False, flash_continuous=False,
+                    binary_width=9),
+}
+
+
+def check(plan, x):
+    """Run a batch: every tensor as in the golden model, every count as in the performance model.
+    """
+    rtl, expected = Rtl(plan), estimate(plan)
+    made = rtl.trace(x)
+    for node, values in golden.trace(plan.graph, x):
+        if node.name in made:
+            np.testing.assert_array_equal(made[node.name], values, err_msg=node.name)
+    assert rtl.counts == expected.counted
+    assert rtl.counters == expected.counted
+    assert rtl.frame_cycles == expected.frame
+    assert rtl.accelerator.status().cycles == expected.frame
+    assert rtl.flash_cycles == expected.flash_busy
+    assert rtl.complaints == []
+    return expected
+
+
+def check_random(config, seed, most=20_000):
+    """Check a random network, of whose weights some are resident, all, or none."""
+    rng = np.random.default_rng(seed)
+    plan = None
+    while plan is None or plan.streamed_octets > most:
+        graph = random_network(rng)
+        limit = [None, 0, int(rng.integers(most))][rng.integers(3)]
+        plan = schedule(graph, config, resident_limit=limit)
+    check(plan, random_frames(rng, graph, 1 + (seed % 4 == 0)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random(seed):
+    check_random(CONFIGS["default"], seed)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_other_config(seed):
+    check_random(CONFIGS["other"], seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("seed", range(1000, 1100))
+def test_many(name, seed):
+    check_random(CONFIGS[name], seed, 200_000)
+
+
+def test_more_layers_than_counters():
+    rng = np.random.default_rng(0)
+    nodes = [Input(name="x", shape=(9,), type=Binary())]
+    for index in range(35):
+        nodes.append(Dense(name=f"sums{index}", inputs=(nodes[-1].name,), bits=1,
+                           weights=weights(rng, (9, 9), 1)))
+        nodes.append(activations(rng, f"bits{index}", (Graph(tuple(nodes)), nodes[-1].name)))
+    graph = Graph(tuple(nodes))
+    expected = check(schedule(graph, Config()), random_frames(rng, graph))
+    assert len(expected.layers) == 35
+    assert len(expected.counted) == 32
+
+
+def test_lfc():
+    graph = load(shared("bnn-pynq/mnist/lfcW1A1"))
+    expected = check(schedule(graph, Config()), mnist_test()[0][:1])
+    assert expected.flash_busy > 0.999 * expected.frame
