@@ -106,7 +106,7 @@ class Drain(wiring.Component):
         m.d.comb += augend.eq(total)
         m.d.comb += addend.eq(self.level)
         with m.If(begin):
-            m.d.comb += augend.eq(Mux(layer.fixed, self.sum, self.half << 1))
+            m.d.comb += augend.eq(self.sum | (self.half << 1))  # the idle unit's are 0
             with m.If(~self.first):
                 m.d.comb += addend.eq(partial.data)
         with m.If(rounding):
@@ -245,8 +245,8 @@ def saturated(m, value, bits, signed):
     octet  = Signal(8)
     sign   = value[-1]
     m.d.comb += mask.eq(((1 << bits) - 1) >> signed)
-    m.d.comb += beyond.eq((Cat(value[:8] & ~mask, value[8:-1])
-                           != Cat(~mask & sign.replicate(8), sign.replicate(len(value) - 9))))
+    m.d.comb += beyond.eq(Cat(value[:8] & ~mask, value[8:-1])
+                          != Cat(~mask & sign.replicate(8), sign.replicate(len(value) - 9)))
     with m.If(sign & ~signed):
         m.d.comb += octet.eq(0)
     with m.Elif(beyond):

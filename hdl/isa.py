@@ -19,9 +19,10 @@ __all__ = ["HEADER", "HEADER_HALVES", "MAGIC", "VERSION", "Activation", "Cause",
 VERSION = 1
 MAGIC = 0x4D4C_4E58  # "XNLM" in the flash
 
-# Fields of the header, each one word of 32 bits. Counts are halfwords, those of the CRC included.
-HEADER = ("magic", "version", "config_hash", "image_hash", "resident_halves", "program_halves",
-          "meta_halves")
+# Fields of the header, each one word of 32 bits. An address counts octets from the beginning of
+# the flash; a count is one of halfwords, those of the CRC included.
+HEADER = ("magic", "version", "config_hash", "image_hash", "resident_address", "resident_halves",
+          "program_address", "program_halves", "meta_address", "meta_halves")
 HEADER_HALVES = 2 * len(HEADER) + 2  # and the CRC
 
 

@@ -5,6 +5,7 @@ import enum
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl.isa import HEADER, HEADER_HALVES, MAGIC, VERSION
@@ -74,45 +75,65 @@ class Loader(wiring.Component):
         config, halves = self._config, self.halves
         m = Module()
 
-        address = Signal(24)  # of the next halfword, once it is asked for
-        left    = Signal(24)  # halfwords of this section
+        address = Signal(24)
+        left    = Signal(24)  # halfwords of the section that have not come yet
         part    = Signal(Part)
         m.d.comb += self.requests.payload.address.eq(address)
         m.d.comb += self.requests.payload.halves.eq(left)
         taken = halves.valid & halves.ready
         with m.If(taken):
             m.d.sync += left.eq(left - 1)
-            m.d.sync += address.eq(address + 2)
+
+        # The header is kept as it comes, at the numbers of halfwords that were left.
+        m.submodules.header = header = Memory(
+            shape=16, depth=32, init=[], attrs={"ram_style": "block", "no_rw_check": True})
+        keep = header.write_port()
+        fact = header.read_port()
+        step = Signal(range(5))  # facts of a section that were read
+        m.d.comb += keep.addr.eq(left)
+        m.d.comb += keep.data.eq(halves.payload)
+        m.d.comb += keep.en.eq(taken & (part == Part.HEADER))
+        with m.Switch(part):
+            for section, name in SECTIONS.items():
+                with m.Case(section):
+                    m.d.comb += fact.addr.eq(header_place(f"{name}_address") - step)
 
         # The CRC takes octets, the lower one of a halfword first.
         high = Signal()
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
         m.d.comb += crc.data.eq(halves.payload.word_select(high, 8))
 
-        sizes = {Part.RESIDENT: Signal(24), Part.PROGRAM: Signal(24), Part.META: Signal(24)}
-        right = {name: Signal(name=f"right_{name}") for name in ("magic", "version", "config_hash")}
-        kept  = {"image_hash": self.image_hash, "resident_halves": sizes[Part.RESIDENT],
-                 "program_halves": sizes[Part.PROGRAM], "meta_halves": sizes[Part.META]}
         wanted = {"magic": MAGIC, "version": VERSION, "config_hash": config.hash}
-        program_address = Signal(24)
-
-        def read(part_, size):
-            m.d.sync += part.eq(part_)
-            m.d.sync += left.eq(size)
-            m.next = "ASK"
+        right  = {name: Signal(name=f"right_{name}") for name in wanted}
 
         with m.FSM(name="state") as state:
             with m.State("WAKE"):
                 m.d.sync += self.status.eq(Status.STARTING)
-                m.d.sync += address.eq(config.image_offset)
                 m.d.sync += Cat(right.values()).eq(~0)
+                m.d.sync += part.eq(Part.HEADER)
+                m.d.sync += address.eq(config.image_offset)
+                m.d.sync += left.eq(HEADER_HALVES)
                 with m.If(self.awake):
-                    read(Part.HEADER, HEADER_HALVES)
+                    m.next = "ASK"
+
+            with m.State("LOOK UP"):
+                m.d.sync += step.eq(step + 1)
+                with m.Switch(step):
+                    with m.Case(1):
+                        m.d.sync += address[:16].eq(fact.data)
+                    with m.Case(2):
+                        m.d.sync += address[16:].eq(fact.data)
+                    with m.Case(3):
+                        m.d.sync += left[:16].eq(fact.data)
+                    with m.Case(4):
+                        m.d.sync += left[16:].eq(fact.data)
+                        m.next = "ASK"
 
             with m.State("ASK"):
                 m.d.comb += self.requests.valid.eq(1)
                 m.d.comb += crc.start.eq(1)
                 m.d.sync += high.eq(0)
+                m.d.sync += step.eq(0)
                 with m.If(self.requests.ready):
                     m.next = "CHECK"
                     with m.If(part >= Part.LOAD):
@@ -122,39 +143,26 @@ class Loader(wiring.Component):
                 m.d.comb += crc.valid.eq(halves.valid)
                 m.d.comb += halves.ready.eq(high)
                 m.d.sync += high.eq(high ^ halves.valid)
-                with m.If(taken & (part == Part.HEADER)):
-                    keep_header(m, left, halves.payload, wanted, right, kept)
+                with m.If(keep.en):
+                    compare(m, left, halves.payload, wanted, right)
+                    for shift in (0, 16):
+                        with m.If(left == header_place("image_hash") - shift // 16):
+                            m.d.sync += self.image_hash[shift:shift + 16].eq(halves.payload)
                 with m.If(taken & (left == 1)):
                     m.next = "JUDGE"
 
             with m.State("JUDGE"):
-                with m.Switch(part):
-                    with m.Case(Part.HEADER):
-                        m.d.sync += self.status.eq(Status.CORRUPT_HEADER)
-                        read(Part.RESIDENT, sizes[Part.RESIDENT])
-                    with m.Case(Part.RESIDENT):
-                        m.d.sync += self.status.eq(Status.CORRUPT_RESIDENT)
-                        m.d.sync += program_address.eq(address)
-                        read(Part.PROGRAM, sizes[Part.PROGRAM])
-                    with m.Case(Part.PROGRAM):
-                        m.d.sync += self.status.eq(Status.CORRUPT_PROGRAM)
-                        read(Part.META, sizes[Part.META])
-                    with m.Default():
-                        m.d.sync += self.status.eq(Status.CORRUPT_META)
-                        m.d.sync += address.eq(config.image_offset + 2 * HEADER_HALVES)
-                        read(Part.LOAD, sizes[Part.RESIDENT])
+                m.d.sync += part.eq(part + 1)
+                m.next = "LOOK UP"
                 with m.If(~crc.match_detected):
+                    m.d.sync += self.status.eq(Status.CORRUPT_HEADER + part)
                     m.next = "REFUSE"
-                with m.Else():
-                    m.d.sync += self.status.eq(Status.STARTING)
-                with m.If(~right["config_hash"]):
-                    m.d.sync += self.status.eq(Status.WRONG_CONFIG)
-                    m.next = "REFUSE"
-                with m.If(~right["version"]):
+                with m.Elif(~right["version"]):
                     m.d.sync += self.status.eq(Status.WRONG_VERSION)
                     m.next = "REFUSE"
-                with m.If((part == Part.HEADER) & ~crc.match_detected):
-                    m.d.sync += self.status.eq(Status.CORRUPT_HEADER)
+                with m.Elif(~right["config_hash"]):
+                    m.d.sync += self.status.eq(Status.WRONG_CONFIG)
+                    m.next = "REFUSE"
                 with m.If(~right["magic"]):
                     m.d.sync += self.status.eq(Status.NO_IMAGE)
                     m.next = "REFUSE"
@@ -170,12 +178,12 @@ class Loader(wiring.Component):
                 with m.Elif(self.run):
                     m.d.sync += self.status.eq(Status.RUNNING)
                     m.d.comb += self.clear.eq(1)
-                    m.d.sync += address.eq(program_address)
+                    m.d.sync += part.eq(Part.FRAME)
                     m.next = "CLEAR"
 
             with m.State("CLEAR"):
                 with m.If(self.cleared):
-                    read(Part.FRAME, sizes[Part.PROGRAM])
+                    m.next = "LOOK UP"
 
             with m.State("CARRY OUT"):
                 m.d.comb += self.packets.valid.eq(halves.valid)
@@ -195,7 +203,10 @@ class Loader(wiring.Component):
 
 
 class Part(enum.IntEnum):
-    """What is read: to be checked, or, from LOAD on, to be carried out."""
+    """What is read: to be checked, or, from LOAD on, to be carried out.
+
+    Those that are checked are in the order of the statuses from `Status.CORRUPT_HEADER` on.
+    """
 
     HEADER   = 0
     RESIDENT = 1
@@ -205,14 +216,19 @@ class Part(enum.IntEnum):
     FRAME    = 5
 
 
-def keep_header(m, left, half, wanted, right, kept):
-    """Take the next halfword of the header, of which ``left`` are left: compare it with what is
-    ``wanted``, or put it where it is ``kept``."""
-    for index, name in enumerate(HEADER):
+SECTIONS = {Part.RESIDENT: "resident", Part.PROGRAM: "program", Part.META: "meta",
+            Part.LOAD: "resident", Part.FRAME: "program"}
+
+
+def header_place(name):
+    """Return how many halfwords of the header are left when a field comes."""
+    return HEADER_HALVES - 2 * HEADER.index(name)
+
+
+def compare(m, left, half, wanted, right):
+    """Clear those of ``right`` whose halfword of the header is not as ``wanted``."""
+    for name, value in wanted.items():
         for shift in (0, 16):
-            with m.If(left == HEADER_HALVES - 2 * index - shift // 16):
-                if name in wanted:
-                    with m.If(half != wanted[name] >> shift & 0xFFFF):
-                        m.d.sync += right[name].eq(0)
-                else:
-                    m.d.sync += kept[name][shift:shift + 16].eq(half)
+            with m.If((left == header_place(name) - shift // 16)
+                      & (half != (value >> shift & 0xFFFF))):
+                m.d.sync += right[name].eq(0)

@@ -123,8 +123,9 @@ class Accelerator(wiring.Component):
             m.d.comb += unit.shift.eq(drain.shift)
             m.d.comb += unit.activations.eq(feeder.activations)
             m.d.comb += unit.weights.eq(weights.data)
-        m.d.comb += array.keep.eq(engine.keep)
-        m.d.comb += fixed.keep.eq(engine.keep)
+        is_fixed = fetch.layers.payload.fixed
+        m.d.comb += array.keep.eq(engine.keep & ~is_fixed)
+        m.d.comb += fixed.keep.eq(engine.keep & is_fixed)
 
         # Units to memory
         m.d.comb += drain.layer.eq(fetch.layers.payload)

@@ -33,6 +33,7 @@ class Image:
     """An image as its parts. The three sections are without their CRCs."""
 
     config_hash: int
+    offset: int      # of the image in the flash
     resident: bytes
     program: bytes
     meta: Mapping[str, Any]
@@ -50,8 +51,11 @@ class Image:
 
     def to_bytes(self) -> bytes:
         """The image, to be written at ``Config.image_offset`` of the flash."""
-        sizes = [len(part) // 2 for part in self.sections]
-        fields = dict(zip(HEADER, (MAGIC, VERSION, self.config_hash, self.hash, *sizes),
+        table, at = [], self.offset + 2 * HEADER_HALVES
+        for part in self.sections:
+            table += [at, len(part) // 2]
+            at += len(part)
+        fields = dict(zip(HEADER, (MAGIC, VERSION, self.config_hash, self.hash, *table),
                           strict=True))
         return section(HEAD.pack(*fields.values())) + b"".join(self.sections)
 
@@ -80,5 +84,5 @@ class Image:
                                 f"not {zlib.crc32(part[:-4]):#010x}")
         if fields["version"] != VERSION:
             raise UserError(f"An image must have version {VERSION}, not {fields['version']}")
-        return cls(fields["config_hash"], parts["resident"][:-4], parts["program"][:-4],
+        return cls(fields["config_hash"], fields["resident_address"] - head_size, parts["resident"][:-4], parts["program"][:-4],
                    json.loads(parts["meta"][:-4].rstrip(b"\0")))

@@ -57,7 +57,8 @@ class Schedule:
             "input": {"address": self.input.address, "octets": self.input.octets},
             "output": {"address": self.output.address, "octets": self.output.octets},
         }
-        return Image(self.config.hash, make.encode(self.resident).tobytes(),
+        return Image(self.config.hash, self.config.image_offset,
+                     make.encode(self.resident).tobytes(),
                      make.encode(self.program).tobytes(), meta)
 
 
