@@ -4,6 +4,8 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.protocol import CRC_INIT
+
 
 __all__ = ["Crc"]
 
@@ -20,7 +22,7 @@ class Crc(wiring.Component):
 
     octets: In(stream.Signature(8, always_ready=True))
     start:  In(1)
-    value:  Out(16, init=0xFFFF)
+    value:  Out(16, init=CRC_INIT)
 
     def elaborate(self, platform):
         m = Module()
@@ -32,7 +34,7 @@ class Crc(wiring.Component):
         m.d.comb += mixed.eq(excess ^ (excess >> 4))
 
         with m.If(self.start):
-            m.d.sync += self.value.eq(self.value.init)
+            m.d.sync += self.value.eq(CRC_INIT)
         with m.Elif(self.octets.valid):
             m.d.sync += self.value.eq((self.value << 8) ^ (mixed << 12) ^ (mixed << 5) ^ mixed)
 

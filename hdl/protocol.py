@@ -32,7 +32,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 
-__all__ = ["ADDRESS_OCTETS", "COUNTERS", "CRC_INIT", "CRC_POLYNOMIAL", "GAP_OCTETS", "IDENTITY",
+__all__ = ["ADDRESS_OCTETS", "COUNTERS", "CRC_INIT", "GAP_OCTETS", "IDENTITY",
            "MAX_PAYLOAD", "MAX_READ", "MAX_WRITE", "REFUSAL", "REPLY", "STATE", "SYNC", "VERSION",
            "Command", "Error", "Packet", "Status", "address", "crc16", "pack", "pack_fields",
            "unpack", "unpack_fields"]
@@ -42,7 +42,6 @@ VERSION        = 1
 SYNC           = 0xA5
 REPLY          = 0x80     # set in the command of a reply
 REFUSAL        = 0xC0     # set in the command of a reply that bears an error
-CRC_POLYNOMIAL = 0x1021   # highest bit first
 CRC_INIT       = 0xFFFF
 MAX_PAYLOAD    = 255
 ADDRESS_OCTETS = 3
@@ -105,7 +104,7 @@ class Packet(NamedTuple):
 
 
 def crc16(octets):
-    """Return the CRC-16 of ``octets`` (CCITT's polynomial, from all ones)."""
+    """Return the CRC-16 of ``octets`` (polynomial 0x1021, highest bit first)."""
     return crc_hqx(octets, CRC_INIT)
 
 
