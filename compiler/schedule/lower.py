@@ -14,6 +14,7 @@ from compiler.schedule.layout import Placement, flipped
 from compiler.stages import Layer
 from hdl.config import Config
 from hdl.isa import Activation, Target
+from hdl.isa import Layer as Descriptor
 
 
 __all__ = ["Lowered", "Tile", "heap", "lower", "tiles"]
@@ -89,13 +90,26 @@ def lower(layer: Layer, target: Target, config: Config) -> Lowered:
 
     made = layer.dense.channels
     if target is Target.BITS:
-        made = -(-made // config.simd) * config.simd  # whole words: the next layer reads them
+        # Whole words, as the next layer reads them, and whole tiles, as the drain gathers them.
+        step = max(config.simd, config.pe)
+        made = -(-made // step) * step
     channels = min(config.fixed_pe if fixed else config.pe, config.level_depth // stride)
-    return Lowered(
+    if channels == 0:
+        raise UserError(f"Node {layer.name!r}: a channel must have at most {config.level_depth} "
+                        f"levels, not {stride}")
+    lowered = Lowered(
         layer=layer, fixed=fixed, channels=channels, tiles=-(-made // channels),
         words=-(-layer.dense.fan_in // (config.fixed_simd if fixed else config.simd)),
         stride=stride, bits=bits, activation=activation, target=target,
     )
+    shift = layer.activation.shift if isinstance(layer.activation, Requantize) else 0
+    for what, field, value in (("the words of a sum", "words", lowered.words),
+                               ("its tiles of channels", "tiles", lowered.tiles),
+                               ("the bits that are dropped", "shift", shift)):
+        most = (1 << Descriptor[field].width) - 1
+        if value > most:
+            raise UserError(f"Node {layer.name!r}: {what} must be at most {most}, not {value}")
+    return lowered
 
 
 def tiles(lowered: Lowered, config: Config) -> Iterator[Tile]:
@@ -133,7 +147,9 @@ def channel_levels(lowered: Lowered, config: Config) -> Array:
     of padding, where -1 meets -1, and octets that are kept less 128.
     """
     dense, sums = lowered.layer.dense, lowered.layer.sum_type
-    offset = np.zeros(dense.channels, np.int64) if dense.bias is None else dense.bias.copy()
+    offset = np.zeros(dense.channels, np.int64)
+    if dense.bias is not None:
+        offset += dense.bias
     if not lowered.fixed:
         offset -= lowered.words * config.simd - dense.fan_in
     elif flipped(lowered.layer.input_type):
