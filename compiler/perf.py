@@ -148,7 +148,7 @@ class Machine:
         drain, engine = self.drain, self.engine
         draining, holds = drain.left, fetch.holds
 
-        cause = engine.cause(fetch.weights, feeder.count, draining)
+        cause = engine.cause(fetch.weights, feeder.valid, draining)
         self.counts[engine.ended][cause] += 1
         self.now += 1
         used = cause is Cause.WORK
@@ -172,14 +172,13 @@ class Machine:
         elif not draining:
             fetch.holds = False
             engine.ended += 1
-            feeder.clear()
 
     def stream(self) -> None:
         """Pass the cycles in which a weight word comes from the flash, but for its last halfword,
         where all else waits for it."""
         flash, fetch = self.flash, self.fetch
         if (fetch.weights or fetch.head or self.drain.left or fetch.arriving
-                or self.feeder.count != 2 or not self.engine.running
+                or not self.feeder.valid or not self.engine.running
                 or fetch.jobs[fetch.index].opcode not in STREAMED or not flash.streams):
             return
         halves = min(fetch.jobs[fetch.index].size - fetch.place - 1, flash.left)
@@ -230,7 +229,7 @@ class Machine:
         drain, engine = self.drain, self.engine
         return (flash.wait, flash.free, flash.fetched, flash.shown,
                 fetch.arriving, fetch.holds, fetch.weights, fetch.levels,
-                feeder.count, feeder.arriving, feeder.word,
+                feeder.valid, feeder.arriving, feeder.word,
                 drain.left, drain.writes, drain.releases, drain.filled,
                 engine.idle, engine.running, engine.words, engine.segment)
 
@@ -240,6 +239,6 @@ class Machine:
         drain, engine = self.drain, self.engine
         (flash.wait, flash.free, flash.fetched, flash.shown,
          fetch.arriving, fetch.holds, fetch.weights, fetch.levels,
-         feeder.count, feeder.arriving, feeder.word,
+         feeder.valid, feeder.arriving, feeder.word,
          drain.left, drain.writes, drain.releases, drain.filled,
          _, engine.running, engine.words, engine.segment) = state

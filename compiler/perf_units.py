@@ -224,23 +224,23 @@ class Feeder:
     """`hdl.feeder.Feeder`, while it is enabled."""
 
     group: int
-    count: int = 0     # addresses that were read ahead
-    arriving: int = 0
-    word: int = 0      # of the first of them
+    valid: bool = False
+    arriving: bool = False
+    word: int = 0  # of those of an address
 
     @property
     def wants(self) -> bool:
-        return self.count + self.arriving < 2
+        return not (self.valid or self.arriving)
 
     def step(self, granted: bool, used: bool, last: bool) -> None:
-        done = used and (last or self.word == self.group - 1)
         if used:
-            self.word = 0 if done else self.word + 1
-        self.count += self.arriving - done
-        self.arriving = int(granted)
-
-    def clear(self) -> None:
-        self.count = self.arriving = self.word = 0
+            self.word += 1
+            if last or self.word == self.group:
+                self.word = 0
+                self.valid = False
+        if self.arriving:
+            self.valid = True
+        self.arriving = granted
 
 
 @dataclass(slots=True)
@@ -292,7 +292,7 @@ class Engine:
     def last_of_segment(self) -> bool:
         return self.words == 1 or self.segment == 1
 
-    def cause(self, weights: int, feed: int, draining: int) -> Cause:
+    def cause(self, weights: int, feed: bool, draining: int) -> Cause:
         """What this cycle goes to."""
         if not self.running:
             return Cause.PROGRAM if self.idle else Cause.DRAIN

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compiler.ir import Binary, Dense, Fixed, Graph, Input
+from compiler.perf import estimate, simulate
+from compiler.schedule import packets as make
+from compiler.schedule.plan import schedule
+from hdl.config import Config
+from hdl.flash import FlashTiming
+from hdl.isa import Cause, Opcode
+from tests.compiler.codegen.networks import activations, weights
+from tests.sim.networks import random_network
+
+
+configs = st.builds(
+    Config,
+    pe=st.sampled_from([8, 16]),
+    simd=st.sampled_from([16, 32]),
+    group=st.sampled_from([2, 4]),
+    weight_depth=st.sampled_from([4, 16, 256]),
+    level_depth=st.sampled_from([256, 512]),
+    flash_depth=st.sampled_from([8, 16, 256]),
+    flash_full_rate=st.booleans(),
+    flash_continuous=st.booleans(),
+)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def plans(config, seed):
+    """A schedule of a random network, none, some or all of whose weights are resident."""
+    rng = np.random.default_rng(seed)
+    limit = [None, 0, int(rng.integers(20_000))][rng.integers(3)]
+    return schedule(random_network(rng), config, resident_limit=limit)
+
+
+def array_network(*sizes):
+    """Layers on the array, of one bit, the last but one of them with logits."""
+    rng = np.random.default_rng(0)
+    nodes = [Input(name="x", shape=(sizes[0],), type=Binary())]
+    for index, (fan_in, channels) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        nodes.append(Dense(name=f"sums{index}", inputs=(nodes[-1].name,), bits=1,
+                           weights=weights(rng, (channels, fan_in), 1)))
+        if index < len(sizes) - 2:
+            nodes.append(activations(rng, f"bits{index}", (Graph(tuple(nodes)), nodes[-1].name)))
+    return Graph(tuple(nodes))
+
+
+@settings(max_examples=60, deadline=None)
+@given(configs, seeds)
+def test_skipping_changes_nothing(config, seed):
+    plan = plans(config, seed)
+    if plan.streamed_octets < 30_000:
+        assert simulate(config, plan.program) == simulate(config, plan.program, skip=False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(configs, seeds)
+def test_what_must_hold(config, seed):
+    plan = plans(config, seed)
+    found = estimate(plan)
+    assert found.frame == sum(layer.total for layer in found.layers) + sum(found.after.values())
+    assert [layer.name for layer in found.layers] == [
+        lowered.layer.name for lowered in plan.layers]
+    for layer, lowered in zip(found.layers, plan.layers, strict=True):
+        assert layer.causes[Cause.WORK] == lowered.words * lowered.tiles
+        assert layer.causes[Cause.DRAIN] > lowered.channels
+    assert {cause for cause, cycles in found.after.items() if cycles} == {Cause.PROGRAM}
+    timing = FlashTiming.from_config(config)
+    halves = sum(map(len, plan.program))
+    assert halves * timing.slot < found.flash_busy < found.frame
+    assert found.flash_busy <= timing.first + (halves + 2) * timing.slot
+
+
+def test_one_layer_by_hand():
+    """Two words of one tile, from the flash: every cycle is known."""
+    config = Config()
+    found = estimate(schedule(array_network(64, 8), config, resident_limit=0))
+    timing = FlashTiming.from_config(config)
+    # The descriptor is the last of 2 + 8 halfwords of levels, 2 + 32 of weights, and 2 + 6.
+    halves = 10 + 34 + 8
+    begun = timing.first + timing.latency + (halves - 1) * timing.slot + 2
+    causes = found.layers[0].causes
+    assert causes[Cause.PROGRAM] == begun
+    # Both words are there; the activations of both come together.
+    assert (causes[Cause.WEIGHTS], causes[Cause.ACTIVATIONS], causes[Cause.WORK]) == (0, 2, 2)
+    # Five cycles to the capture, eight sums, a flush and the end; then the drain is seen idle.
+    assert causes[Cause.DRAIN] == 5 + 8 + 2 + 1
+    assert found.after == {cause: int(cause is Cause.PROGRAM) for cause in Cause}
+
+
+def test_bound_by_the_flash():
+    """Where nothing is resident, a halfword passes in every slot."""
+    plan = schedule(array_network(256, 256, 10), Config(), resident_limit=0)
+    found = estimate(plan)
+    assert found.flash_busy == pytest.approx(found.frame, rel=0.01)
+    assert sum(map(len, plan.program)) * 2 == pytest.approx(found.frame, rel=0.02)
+
+
+def test_resident_weights_are_faster():
+    graph = array_network(256, 256, 10)
+    streamed, resident = (estimate(schedule(graph, Config(), resident_limit=limit))
+                          for limit in (0, None))
+    assert 2 * resident.frame < streamed.frame
+    # A word of the array is four addresses, and every second one waits for a read of activations.
+    words = sum(layer.causes[Cause.WORK] for layer in resident.layers)
+    assert resident.frame > 4.5 * words
+
+
+def test_counted():
+    config = Config()
+    graph = array_network(*[9] * 41)
+    found = estimate(schedule(graph, config))
+    assert len(found.layers) == 40
+    rows = found.counted
+    assert len(rows) == 32
+    assert rows[:31] == [layer.causes for layer in found.layers[:31]]
+    assert sum(sum(row.values()) for row in rows) == found.frame
+    few = estimate(schedule(array_network(9, 9), config))
+    assert few.counted == [few.layers[0].causes, few.after]
+
+
+def test_large_network():
+    """What repeats is skipped: 20 million cycles do not take as many steps."""
+    rng = np.random.default_rng(0)
+    graph = Graph((
+        Input(name="x", shape=(4000,), type=Fixed(8)),
+        Dense(name="sums", inputs=("x",), bits=8, weights=weights(rng, (4000, 4000), 8)),
+    ))
+    plan = schedule(graph, Config(), resident_limit=50_000)
+    assert estimate(plan).frame > 15_000_000
+
+
+def test_no_stores():
+    program = make.store(0, bytes(8), octets=8)
+    plan = schedule(array_network(9, 9), Config())
+    layer = next(packet for packet in plan.program if packet.opcode is Opcode.LAYER)
+    with pytest.raises(ValueError, match="^A packet of a program must not be STORE$"):
+        simulate(Config(), [layer, *program])
