@@ -59,8 +59,8 @@ class Config:
                              f"{1 << 20}, not {self.memory_depth!r}")
         if self.sum_width > 32:
             raise ValueError(f"'sum_width' must be at most 32, not {self.sum_width!r}")
-        if self.segment < 1:
-            raise ValueError(f"'binary_width' and 'fixed_width' must hold the sum of a word, "
+        if self.segment < 2:
+            raise ValueError(f"'binary_width' and 'fixed_width' must hold the sum of two words, "
                              f"not {self.binary_width!r} and {self.fixed_width!r}")
 
     # What follows from the numbers above

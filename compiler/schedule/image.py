@@ -46,8 +46,11 @@ class Image:
 
     @property
     def hash(self) -> int:
-        """32 bits that name the image."""
-        return zlib.crc32(b"".join(self.sections))
+        """32 bits that name the image: a CRC of the sections' CRCs.
+
+        A CRC of whole sections would name nothing, since behind its own CRC each leaves the same.
+        """
+        return zlib.crc32(b"".join(part[-4:] for part in self.sections))
 
     def to_bytes(self) -> bytes:
         """The image, to be written at ``Config.image_offset`` of the flash."""
@@ -84,5 +87,6 @@ class Image:
                                 f"not {zlib.crc32(part[:-4]):#010x}")
         if fields["version"] != VERSION:
             raise UserError(f"An image must have version {VERSION}, not {fields['version']}")
-        return cls(fields["config_hash"], fields["resident_address"] - head_size, parts["resident"][:-4], parts["program"][:-4],
+        return cls(fields["config_hash"], fields["resident_address"] - head_size,
+                   parts["resident"][:-4], parts["program"][:-4],
                    json.loads(parts["meta"][:-4].rstrip(b"\0")))

@@ -77,10 +77,10 @@ def test_not_positive(name, value):
     ({"memory_depth": 65536, "simd": 128},
      r"'memory_depth' must be at most 65536, and its octets at most 1048576, not 65536"),
     ({"sum_width": 33}, r"'sum_width' must be at most 32, not 33"),
-    ({"binary_width": 5},
-     r"'binary_width' and 'fixed_width' must hold the sum of a word, not 5 and 22"),
-    ({"fixed_width": 16},
-     r"'binary_width' and 'fixed_width' must hold the sum of a word, not 10 and 16"),
+    ({"binary_width": 6},
+     r"'binary_width' and 'fixed_width' must hold the sum of two words, not 6 and 22"),
+    ({"fixed_width": 17},
+     r"'binary_width' and 'fixed_width' must hold the sum of two words, not 10 and 17"),
 ])
 def test_impossible(numbers, message):
     with pytest.raises(ValueError, match=f"^{message}$"):

@@ -23,7 +23,7 @@ def placement(kind, channels, target, room=0):
 
 
 @given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from([*KINDS, Sum(-1 << 31, 1 << 30)]),
-       channels=st.integers(1, 70), room=st.integers(0, 9))
+       channels=st.integers(1, 70), room=st.sampled_from([0, 4, 12]))
 def test_round_trip(seed, kind, channels, room):
     rng = np.random.default_rng(seed)
     low, high = value_range(kind)
