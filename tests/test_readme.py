@@ -1,0 +1,127 @@
+"""What the documents say is so: commands, files, and the tables of the instruction set."""
+
+import re
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Shape
+
+from compiler.cli import commands
+from hdl import isa, protocol
+
+
+ROOT = Path(__file__).parent.parent
+PAGES = {name: (ROOT / name).read_text()
+         for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md")}
+COMMAND = re.compile(r"python -m compiler (\w+)([^`\n&|]*(?:\\\|[^`\n&|]*)*)")
+FOLDERS = ("hdl/", "compiler/", "sim/", "boards/", "tests/", "docs/", "bench/", ".ci/")
+MADE = ("c/",)  # by commands, not in the repository
+
+
+def spoken(pattern):
+    """Yield (page, what a pattern finds in it)."""
+    return [(page, found) for page, text in PAGES.items() for found in re.findall(pattern, text)]
+
+
+def table(page, first):
+    """Return the rows of the table whose first heading is ``first``, without the heading."""
+    lines = PAGES[page].splitlines()
+    begin = next(at for at, line in enumerate(lines) if line.startswith(f"| {first} |"))
+    rows = []
+    for line in lines[begin + 2:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip().strip("`") for cell in line.strip("|").split("|")])
+    return rows
+
+
+def described(opening):
+    """Return the rows of the architecture's table that holds the row that begins so."""
+    text = PAGES["docs/architecture.md"]
+    block = next(part for part in text.split("\n\n") if f"\n| `{opening}`" in part)
+    return [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in block.splitlines()[2:]]
+
+
+@pytest.mark.parametrize(("page", "found"), spoken(COMMAND))
+def test_command_is_known(page, found):
+    name, words = found
+    assert name in commands.commands
+    known = {word for option in commands.commands[name].params for word in option.opts}
+    for word in re.findall(r"(?<![\w-])--?[a-z][\w-]*", words):
+        assert word in known, f"{page}: '{name}' must know {word}"
+
+
+def test_every_command_is_told():
+    assert {row[0].split()[3] for row in table("README.md", "command")} == set(commands.commands)
+
+
+@pytest.mark.parametrize(("page", "module"), spoken(r"python -m ([\w.]+)"))
+def test_module_is_there(page, module):
+    assert find_spec(module)
+
+
+@pytest.mark.parametrize(("page", "target"), spoken(r"\]\((?!http)([^)#]+)\)"))
+def test_link_leads_somewhere(page, target):
+    assert ((ROOT / page).parent / target).exists()
+
+
+@pytest.mark.parametrize(("page", "path"), [
+    (page, path) for page, path in spoken(r"`([\w./-]+)`")
+    if path.startswith(FOLDERS) and path not in MADE])
+def test_path_is_there(page, path):
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("name", re.findall(r"`(\w+\.py)`", PAGES["docs/architecture.md"]))
+def test_file_of_a_unit_is_there(name):
+    assert (ROOT / "hdl" / name).exists() or (ROOT / "compiler" / name).exists()
+
+
+@pytest.mark.parametrize("mark", ["build", "test"])
+def test_block_is_one_and_is_bash(mark):
+    blocks = re.findall(rf"<!-- {mark} -->\n```bash\n(.+?)```", PAGES["README.md"], re.DOTALL)
+    assert len(blocks) == 1
+    subprocess.run(["bash", "-n"], input=blocks[0], text=True, check=True)
+
+
+def test_extras_are_those_of_the_project():
+    project = (ROOT / "pyproject.toml").read_text()
+    for _, extras in spoken(r"\.\[([\w,]+)\]"):
+        for extra in extras.split(","):
+            assert f"\n{extra} = [" in project
+
+
+# The instruction set
+
+def test_descriptor_table():
+    rows = [(name.strip("`"), int(bits)) for name, bits, _ in described("source")]
+    assert rows == [(name, Shape.cast(shape).width) for name, shape in isa.Layer.members.items()]
+
+
+def test_header_table():
+    names = [name for row in described("magic") for name in re.findall(r"`(\w+)`", row[0])]
+    assert tuple(names) == isa.HEADER
+
+
+@pytest.mark.parametrize(("opening", "kind"), [
+    ("END", isa.Opcode), ("WORK", isa.Cause), ("IDENTIFY", protocol.Command)])
+def test_table_of_numbers(opening, kind):
+    assert {row[0].strip("`"): int(row[1]) for row in described(opening)} == {
+        member.name: member.value for member in kind}
+
+
+@pytest.mark.parametrize(("field", "kind"), [
+    ("activation", isa.Activation), ("target", isa.Target)])
+def test_values_of_a_field(field, kind):
+    meaning = next(row[2] for row in described("source") if row[0] == f"`{field}`")
+    told = {name: int(value) for value, name in re.findall(r"(\d) ([A-Z]+)", meaning)}
+    assert told == {member.name: member.value for member in kind}
+
+
+def test_refusals_of_an_image_are_told():
+    for status in protocol.Status:
+        if status >= protocol.Status.NO_IMAGE and not status.name.startswith("CORRUPT"):
+            assert f"`{status.name}`" in PAGES["docs/architecture.md"]
