@@ -89,8 +89,7 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
                 board.shell(design, config.clock_hz), "top", synth_opts=SYNTHESIS)
             plan.extract(work)
         with progress("synthesis (Yosys)"):
-            run([tools.yosys, "-q", "-l", "synthesis.txt", "top.ys"], folder=work,
-                log=folder / "yosys.log")
+            synthesize(tools, work, folder / "yosys.log")
         used, timing, seed = place_and_route(config, tools, work, folder, progress)
         with progress("packing the bitstream"):
             run([tools.icepack, "top.asc", "top.bin"], folder=work, log=folder / "icepack.log")
@@ -103,6 +102,17 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
         shutil.rmtree(kept, ignore_errors=True)
         made.rename(kept)
     return Placed(kept / "bitstream.bin", kept / "top.v", used, timing, seed, cached=False)
+
+
+def synthesize(tools: Tools, work: Path, log: Path) -> None:
+    """Run Yosys, which loses its standard output behind ABC9 but keeps a log of its own."""
+    own = work / "synthesis.txt"
+    try:
+        run([tools.yosys, "-q", "-l", own.name, "top.ys"], folder=work, log=log)
+    finally:
+        if own.exists():
+            with log.open("a") as file:
+                file.write(own.read_text(errors="replace"))
 
 
 def place_and_route(config: Config, tools: Tools, work: Path, folder: Path,

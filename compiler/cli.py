@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import click
@@ -29,8 +28,6 @@ USER_ERROR = 1
 INTERRUPTED = 130
 WIDTH = 100  # of tables where there is no terminal
 
-Command = Callable[..., Any]
-
 
 class Commands(click.Group):
     """Commands whose errors end in one line and an exit status that tells their cause."""
@@ -40,12 +37,15 @@ class Commands(click.Group):
             status = super().main(*args, **options | {"standalone_mode": False})
         except (UserError, ToolError) as error:
             status = complain(brief(error), error.exit_status)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            status = USER_ERROR
         except click.ClickException as error:
             status = complain(error.format_message().replace("\n", " "), USER_ERROR)
         except click.Abort:
             status = complain("interrupted", INTERRUPTED)
         except OSError as error:
-            status = complain(f"'{error.filename}' cannot be used: {error.strerror}", USER_ERROR)
+            status = complain(f"A file must be usable, but: {error}", USER_ERROR)
         sys.exit(status)
 
 
@@ -154,28 +154,31 @@ def check(model: str, input_type: str | None) -> None:
               show_default=True, help="The golden model, the generated C, or the gateware.")
 @click.option("--index", type=click.IntRange(min=0), default=0, show_default=True,
               help="Which of the inputs.")
+@data_option
 @input_option
-def run(model: str, input: str, name: str, index: int, input_type: str | None) -> None:
+def run(model: str, input: str, name: str, index: int, data: str | None,
+        input_type: str | None) -> None:
     """Run MODEL on one input of the file INPUT, and print its answer.
 
-    INPUT is a data set as for --data elsewhere.
+    INPUT is a data set as --data is. A network of floating point, without quantizers, learns its
+    ranges from --data, or else from INPUT.
 
     \b
     Examples:
       python -m compiler run digits digits --index 7
       python -m compiler run my.onnx t10k-images-idx3-ubyte.gz --index 3 --on rtl
     """
-    work = open_workload(model, input, input_type)
-    data = work.samples(None)
-    if index >= len(data):
-        raise UserError(f"Index must be below {len(data)}, the number of inputs in '{input}', "
+    work = replace(open_workload(model, data or input, input_type), data=input)
+    given = work.samples(None)
+    if index >= len(given):
+        raise UserError(f"Index must be below {len(given)}, the number of inputs in '{input}', "
                         f"not {index}")
-    answer = executor(name, work.graph).run(data.x[index:index + 1])[0]
+    answer = executor(name, work.graph).run(given.x[index:index + 1])[0]
     click.echo(f"answer {' '.join(str(value) for value in answer.reshape(-1).tolist())}")
     if answer.ndim:
         click.echo(f"class {classes_of(answer[None])[0]}")
-    if data.labels is not None:
-        click.echo(f"label {data.labels[index]}")
+    if given.labels is not None:
+        click.echo(f"label {given.labels[index]}")
 
 
 @commands.command()
@@ -244,4 +247,4 @@ def boards() -> None:
 
 def main() -> None:
     """Run the command line."""
-    commands(prog_name=f"python -m {Path(__file__).parent.name}")
+    commands(prog_name="python -m compiler")

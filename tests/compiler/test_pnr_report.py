@@ -1,0 +1,51 @@
+import copy
+import json
+
+import pytest
+
+from boards.board import Resources
+from compiler.errors import ToolError
+from compiler.pnr_report import Timing, read_report
+from tests.compiler.conftest import REPORT
+
+
+def test_reads(tmp_path):
+    (tmp_path / "report.json").write_text(json.dumps(REPORT))
+    used, timing = read_report(tmp_path / "report.json", 24_000_000)
+    assert used == Resources(lut4=4321, ebr=21, spram=4, dsp=8)
+    assert timing == Timing(24_000_000, 25.5e6, 60.25e6, 15.75)
+
+
+@pytest.mark.parametrize(("rates", "met"), [
+    ((24e6, 48e6, 20.8), True), ((23.9e6, 48e6, 20.8), False), ((24e6, 47.9e6, 20.8), False),
+    ((24e6, 48e6, 20.9), False), ((24e6, 48e6, 0), True), ((90e6, 90e6, 21.0), False)])
+def test_what_meets_the_clocks(rates, met):
+    assert Timing(24_000_000, *rates).met is met
+
+
+@pytest.mark.parametrize("lost", REPORT)
+def test_lacks_a_part(tmp_path, lost):
+    (tmp_path / "report.json").write_text(json.dumps(
+        {key: value for key, value in REPORT.items() if key != lost}))
+    with pytest.raises(ToolError, match=f"^nextpnr must write a report .*without '{lost}'$"):
+        read_report(tmp_path / "report.json", 24_000_000)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"utilization": 3}', "null"])
+def test_damaged(tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(ToolError, match="^nextpnr must write a report"):
+        read_report(tmp_path / "report.json", 24_000_000)
+
+
+def test_unknown_clock(tmp_path):
+    report = copy.deepcopy(REPORT)
+    del report["fmax"]["fast_clk"]
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    with pytest.raises(ToolError, match="^nextpnr must know a clock of 48.00 MHz, not only clk, "):
+        read_report(tmp_path / "report.json", 24_000_000)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(ToolError, match="^nextpnr must write a report"):
+        read_report(tmp_path / "report.json", 24_000_000)

@@ -1,0 +1,29 @@
+"""The build that the README promises, with the real tools; it takes minutes."""
+
+import json
+import time
+
+import pytest
+
+from compiler import models
+from compiler.build import build
+
+
+SECOND_BUILD_SECONDS = 10
+
+
+@pytest.mark.slow
+def test_default_build(tmp_path, monkeypatch):
+    monkeypatch.setenv("XNORLOOM_CACHE", str(tmp_path / "cache"))
+    build(None, "icebreaker", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["array"]["lanes"] >= 512
+    assert report["resources"]["lut4"]["used"] <= 5000
+    assert report["clock_mhz"]["fmax"] >= report["clock_mhz"]["target"] >= 24
+    assert (tmp_path / "out" / "bitstream.bin").stat().st_size > 100_000
+    assert "module top" in (tmp_path / "out" / "top.v").read_text()
+
+    start = time.monotonic()
+    again = build(str(models.network()), "icebreaker", tmp_path / "again")
+    assert time.monotonic() - start < SECOND_BUILD_SECONDS
+    assert again["resources"] == report["resources"]
