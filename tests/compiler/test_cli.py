@@ -80,8 +80,8 @@ def test_build(workshop, tmp_path):
     (["--board", "abacus"], "Board must be one of icebreaker, not 'abacus'"),
     ([], "Missing option '--board'."),
     (["cats.onnx", "--board", "icebreaker"],
-     "'cats.onnx' must be an ONNX file or a folder of BNN-PYNQ parameters, but there is "
-     + "nothing of that name"),
+     ("'cats.onnx' must be an ONNX file or a folder of BNN-PYNQ parameters, but there is "
+      "nothing of that name")),
 ])
 def test_build_refuses(workshop, tmp_path, words, line):
     assert refused(call("build", *words, "-o", tmp_path / "out")) == line
