@@ -62,30 +62,35 @@ def verify(work: Workload, names: str, samples: int | None, progress: Step = qui
     chosen = known(names)
     data = work.samples(samples)
     reference = Golden(work.graph)
-    made: dict[str, Executor] = {}
+    with progress(f"golden: {len(data)} samples"):
+        right = np.concatenate([reference.run(x) for _, x in batches(data.x, BATCH)])
+    mismatches: dict[str, Mismatch | None] = {}
+    answers = {"golden": right}
     for name in chosen:
         with progress(f"preparing {name}"):
-            made[name] = executor(name, work.graph)
-    mismatches: dict[str, Mismatch | None] = dict.fromkeys(chosen)
-    answers: dict[str, list[Array]] = {name: [] for name in ("golden", *chosen)}
-    for first, x in batches(data.x, BATCH):
-        expected = reference.trace(x) | {ANSWER: reference.run(x)}
-        answers["golden"].append(expected[ANSWER])
-        for name in chosen:
-            if name == "golden" or mismatches[name]:
-                continue
-            with progress(f"{name}: samples {first} to {first + len(x) - 1}"):
-                found = made[name].trace(x) | {ANSWER: made[name].run(x)}
-            mismatches[name] = compare(name, found, expected, first)
-            answers[name].append(found[ANSWER])
+            made = executor(name, work.graph)
+        with progress(f"{name}: {len(data)} samples"):
+            mismatches[name], answers[name] = hold(name, made, reference, data.x, right)
     return Verdict(len(data), data.name, tuple(reference.layers), mismatches,
                    correct_answers(data, answers))
 
 
-def correct_answers(data: Dataset, answers: Mapping[str, list[Array]]) -> dict[str, int]:
+def hold(name: str, made: Executor, reference: Golden, x: Array,
+         right: Array) -> tuple[Mismatch | None, Array]:
+    """Return the first mismatch, and the answers up to its batch."""
+    answers = []
+    for first, part in batches(x, BATCH):
+        expected = reference.trace(part) | {ANSWER: right[first:first + len(part)]}
+        found = made.trace(part) | {ANSWER: made.run(part)}
+        answers.append(found[ANSWER])
+        if mismatch := compare(name, found, expected, first):
+            return mismatch, np.concatenate(answers)
+    return None, np.concatenate(answers)
+
+
+def correct_answers(data: Dataset, answers: Mapping[str, Array]) -> dict[str, int]:
     """Count right answers of the executors that gave an answer for every sample."""
     if data.labels is None:
         return {}
-    found = {name: classes_of(np.concatenate(parts)) for name, parts in answers.items() if parts}
-    return {name: int((classes == data.labels).sum()) for name, classes in found.items()
-            if len(classes) == len(data)}
+    return {name: int((classes_of(found) == data.labels).sum())
+            for name, found in answers.items() if len(found) == len(data)}

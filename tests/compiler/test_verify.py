@@ -50,7 +50,7 @@ def test_first_mismatch_counts_over_batches(broken, monkeypatch):
     assert (found.sample, found.layer, found.channel) == (5, "fc2", 9)
     assert found.found == found.expected + 1
     assert verdict.mismatches["golden"] is None
-    assert seen == [4, 4]                      # it is left at its first mismatch
+    assert seen == [4, 4]                       # it is left at its first mismatch
     assert list(verdict.correct) == ["golden"]  # and has no accuracy
 
 
