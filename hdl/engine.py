@@ -74,9 +74,9 @@ class Engine(wiring.Component):
         segment = Signal(range(config.segment + 1))  # words left in this segment
         fresh   = Signal(init=1)  # this segment is the first of its sum
         draining = Signal()
+        segment_ends = Signal()  # with this word; `last` tells the same of a sum
         last_of_segment = Signal()
-        m.d.comb += self.last.eq(words == 1)
-        m.d.comb += last_of_segment.eq(self.last | (segment == 1))
+        m.d.comb += last_of_segment.eq(self.last | segment_ends)
 
         with m.If(self.drained):
             m.d.sync += draining.eq(0)
@@ -94,6 +94,8 @@ class Engine(wiring.Component):
                 m.d.sync += words.eq(layer.words)
                 m.d.sync += tiles.eq(layer.tiles)
                 m.d.sync += segment.eq(config.segment)
+                m.d.sync += self.last.eq(layer.words == 1)
+                m.d.sync += segment_ends.eq(0)
                 with m.If(self.layers.valid):
                     m.next = "RUN"
 
@@ -112,14 +114,18 @@ class Engine(wiring.Component):
                 with m.If(self.next):
                     m.d.sync += words.eq(words - 1)
                     m.d.sync += segment.eq(segment - 1)
+                    m.d.sync += self.last.eq(words == 2)
+                    m.d.sync += segment_ends.eq(segment == 2)
                     with m.If(last_of_segment):
                         m.d.sync += draining.eq(1)
                         m.d.sync += segment.eq(config.segment)
+                        m.d.sync += segment_ends.eq(0)
                         m.d.sync += self.first.eq(fresh)
                         m.d.sync += self.final.eq(self.last)
                         m.d.sync += fresh.eq(self.last)
                     with m.If(self.last):
                         m.d.sync += words.eq(layer.words)
+                        m.d.sync += self.last.eq(layer.words == 1)
                         m.d.sync += tiles.eq(tiles - 1)
                         with m.If(tiles == 1):
                             m.next = "FINISH"

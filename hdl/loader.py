@@ -89,11 +89,12 @@ class Loader(wiring.Component):
             shape=16, depth=32, init=[], attrs={"ram_style": "block", "no_rw_check": True})
         keep = header.write_port()
         fact = header.read_port()
-        step = Signal(range(5))  # facts of a section that were read
+        step = Signal(range(9))  # halfwords of the header that were asked for
         m.d.comb += keep.addr.eq(left)
         m.d.comb += keep.data.eq(halves.payload)
-        m.d.comb += keep.en.eq(taken & (part == Part.HEADER))
         with m.Switch(part):
+            with m.Case(Part.HEADER):
+                m.d.comb += fact.addr.eq(header_place("magic") - step)
             for section, name in SECTIONS.items():
                 with m.Case(section):
                     m.d.comb += fact.addr.eq(header_place(f"{name}_address") - step)
@@ -103,13 +104,13 @@ class Loader(wiring.Component):
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
         m.d.comb += crc.data.eq(halves.payload.word_select(high, 8))
 
-        wanted = {"magic": MAGIC, "version": VERSION, "config_hash": config.hash}
-        right  = {name: Signal(name=f"right_{name}") for name in wanted}
+        wanted   = Signal(16)  # of the first fields of the header
+        expected = zip(("magic", "version", "config_hash"), (MAGIC, VERSION, config.hash),
+                       (Status.NO_IMAGE, Status.WRONG_VERSION, Status.WRONG_CONFIG), strict=True)
 
         with m.FSM(name="state") as state:
             with m.State("WAKE"):
                 m.d.sync += self.status.eq(Status.STARTING)
-                m.d.sync += Cat(right.values()).eq(~0)
                 m.d.sync += part.eq(Part.HEADER)
                 m.d.sync += address.eq(config.image_offset)
                 m.d.sync += left.eq(HEADER_HALVES)
@@ -143,28 +144,41 @@ class Loader(wiring.Component):
                 m.d.comb += crc.valid.eq(halves.valid)
                 m.d.comb += halves.ready.eq(high)
                 m.d.sync += high.eq(high ^ halves.valid)
-                with m.If(keep.en):
-                    compare(m, left, halves.payload, wanted, right)
-                    for shift in (0, 16):
-                        with m.If(left == header_place("image_hash") - shift // 16):
-                            m.d.sync += self.image_hash[shift:shift + 16].eq(halves.payload)
-                with m.If(taken & (left == 1)):
+                m.d.comb += keep.en.eq(halves.valid & high & (part == Part.HEADER))
+                with m.If(halves.valid & high & (left == 1)):
                     m.next = "JUDGE"
 
             with m.State("JUDGE"):
                 m.d.sync += part.eq(part + 1)
                 m.next = "LOOK UP"
-                with m.If(~crc.match_detected):
+                with m.If(part == Part.HEADER):
+                    m.d.sync += part.eq(part)
+                    m.next = "COMPARE"
+                with m.Elif(~crc.match_detected):
                     m.d.sync += self.status.eq(Status.CORRUPT_HEADER + part)
                     m.next = "REFUSE"
-                with m.Elif(~right["version"]):
-                    m.d.sync += self.status.eq(Status.WRONG_VERSION)
+
+            with m.State("COMPARE"):
+                # The magic number comes before the CRC: where it is wrong, there is no header.
+                m.d.sync += step.eq(step + 1)
+                with m.Switch(step):
+                    for index, (_, value, status) in enumerate(expected):
+                        for high_half in (0, 1):
+                            with m.Case(2 * index + high_half + 1):
+                                m.d.comb += wanted.eq(value >> 16 * high_half & 0xFFFF)
+                                m.d.sync += self.status.eq(status)
+                    with m.Case(7):
+                        m.d.sync += self.image_hash[:16].eq(fact.data)
+                    with m.Case(8):
+                        m.d.sync += self.image_hash[16:].eq(fact.data)
+                        m.d.sync += step.eq(0)
+                        m.d.sync += part.eq(Part.RESIDENT)
+                        m.d.sync += self.status.eq(Status.STARTING)
+                        m.next = "LOOK UP"
+                with m.If((step == 3) & ~crc.match_detected):
+                    m.d.sync += self.status.eq(Status.CORRUPT_HEADER)
                     m.next = "REFUSE"
-                with m.Elif(~right["config_hash"]):
-                    m.d.sync += self.status.eq(Status.WRONG_CONFIG)
-                    m.next = "REFUSE"
-                with m.If(~right["magic"]):
-                    m.d.sync += self.status.eq(Status.NO_IMAGE)
+                with m.Elif((step >= 1) & (step <= 6) & (fact.data != wanted)):
                     m.next = "REFUSE"
 
             with m.State("REFUSE"):
@@ -224,11 +238,3 @@ def header_place(name):
     """Return how many halfwords of the header are left when a field comes."""
     return HEADER_HALVES - 2 * HEADER.index(name)
 
-
-def compare(m, left, half, wanted, right):
-    """Clear those of ``right`` whose halfword of the header is not as ``wanted``."""
-    for name, value in wanted.items():
-        for shift in (0, 16):
-            with m.If((left == header_place(name) - shift // 16)
-                      & (half != (value >> shift & 0xFFFF))):
-                m.d.sync += right[name].eq(0)

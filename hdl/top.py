@@ -18,6 +18,7 @@ from hdl.isa import VERSION, Cause
 from hdl.link import Link
 from hdl.loader import Loader
 from hdl.memory import ActivationMemory
+from hdl.protocol import Status
 from hdl.weights import LevelQueue, WeightQueue
 
 
@@ -163,13 +164,14 @@ class Accelerator(wiring.Component):
             m.d.comb += memory.address.eq(access.payload.address[inner:])
             m.d.comb += memory.write.eq(
                 (access.valid & access.payload.write) << access.payload.address[:inner])
-        # While a layer is there only the drain writes.
+        # Who may write is known long before: the host while no frame runs, the resident section
+        # while the loader starts, the drain while a layer is there.
         m.d.comb += memory.write_data.eq(drain.write_data)
-        with m.If(engine.idle):
+        with m.If(loader.status == Status.READY):
+            m.d.comb += memory.write_data.eq(
+                access.payload.data.replicate(config.memory_width // 8))
+        with m.If(loader.status == Status.STARTING):
             m.d.comb += memory.write_data.eq(fetch.write_data)
-            with m.If(~fetch.request):
-                m.d.comb += memory.write_data.eq(
-                    access.payload.data.replicate(config.memory_width // 8))
 
         m.d.comb += counters.address.eq(access.payload.address)
         m.d.sync += asked.eq(access.valid & access.ready & ~access.payload.write)

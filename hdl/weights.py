@@ -74,11 +74,14 @@ class WeightQueue(wiring.Component):
         with m.If(self.read):
             m.d.sync += read.addr.eq(read.addr + 1)
 
+        # `readable` and `full` are what comparing `words` would tell, a cycle earlier.
         words = Signal(range(config.weight_depth + 1))
+        full  = Signal()
         m.d.sync += words.eq(words + self.complete - self.read)
-        m.d.comb += self.space.eq(words != config.weight_depth)
+        m.d.sync += self.readable.eq(self.complete | Mux(self.read, words > 1, words != 0))
+        m.d.sync += full.eq(~self.read & (words + self.complete == config.weight_depth))
+        m.d.comb += self.space.eq(~full)
         m.d.comb += self.spare.eq(words < config.weight_depth - 1)
-        m.d.comb += self.readable.eq(words != 0)
 
         return m
 
