@@ -31,7 +31,7 @@ from hdl.top import Accelerator
 __all__ = ["Placed", "build_bitstream"]
 
 SYNTHESIS = "-abc9 -device u"     # of synth_ice40
-PLACE_AND_ROUTE = ("--up5k", "--package", "sg48", "--router", "router2", "--timing-allow-fail")
+PLACE_AND_ROUTE = ("--up5k", "--package", "sg48", "--timing-allow-fail")
 SEEDS = 1, 2, 3, 4
 PATIENCE = 400.0                  # seconds for a seed: a router may go on for ever
 PACKAGES = "amaranth", "amaranth-boards"

@@ -73,13 +73,18 @@ class Simulation:
         self._divisor = divisor(config.clock_hz, config.baud)
         self._sim = self._library.sim_create(
             1 << 24, 1e9 / config.clock_hz / 4, start, part, self._divisor, seed)
-        if self._library.sim_load(self._sim, config.image_offset, bytes(image), len(image)):
-            raise ValueError(f"'image' must fit the flash, not take {len(image)} octets")
+        self.load(image)
         self._library.sim_reset(self._sim, 4)
 
     def __del__(self):
         if getattr(self, "_sim", None):
             self._library.sim_destroy(self._sim)
+
+    def load(self, image):
+        """Put another image into the flash."""
+        offset = self.config.image_offset
+        if self._library.sim_load(self._sim, offset, bytes(image), len(image)):
+            raise ValueError(f"'image' must fit the flash, not take {len(image)} octets")
 
     def run(self, cycles, wanted=0):
         """Let ``cycles`` pass, fewer once ``wanted`` octets have come from the board."""
