@@ -1,5 +1,6 @@
 """Runs a cocotb bench against the Verilog of one component."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,8 +35,9 @@ def simulate(
     source = build_dir / f"{top}.v"
     text = verilog.convert(dut, name=top, platform=platform)
     if simulator == "icarus":
-        # Unlike always @*, this runs at time 0 too, where a register begins with its initial value.
-        text = text.replace("always @*", "always_comb")
+        # At time 0 nothing changes that would wake a process, but it must see initial values, too.
+        # All wait for this register as well. With always_comb, Icarus 11 may loop for ever.
+        text = re.sub(r"reg (\\\$auto\S+ ) *= 0;", r"reg \1 = 0; initial #0 \1 = 1;", text)
     source.write_text(text)
 
     runner = get_runner(simulator)

@@ -9,7 +9,7 @@ from hdl.fixed import rescale
 from hdl.isa import Activation, Head, Layer, Opcode, Target
 
 
-__all__ = ["Machine"]
+__all__ = ["Machine", "Results"]
 
 
 class Machine:
@@ -26,7 +26,6 @@ class Machine:
         self.memory = bytearray(config.memory_depth * config.memory_width // 8)
         self.program = np.frombuffer(parts.program, "<u2")
         self.layers, self.weights, self.levels = deque(), deque(), deque()
-        self.gathered = []
         self.carry_out(np.frombuffer(parts.resident, "<u2"))
 
     def run(self):
@@ -100,7 +99,7 @@ class Machine:
             while not self.layers:
                 yield
             layer = self.layers[0]
-            self.gathered, place = [], layer["output"]
+            results, place = Results(layer, self.config), layer["output"]
             words = self.words_of(layer)
             for _ in range(layer["tiles"]):
                 sums = 0
@@ -111,7 +110,7 @@ class Machine:
                 for channel in range(layer["channels"]):
                     assert len(self.levels) >= layer["stride"], "a level comes too late"
                     levels = [self.levels.popleft() for _ in range(layer["stride"])]
-                    octets = self.result(int(sums[channel]), levels, layer)
+                    octets = results.octets(int(sums[channel]), levels)
                     self.memory[place:place + len(octets)] = octets
                     place += len(octets)
             self.layers.popleft()
@@ -134,9 +133,18 @@ class Machine:
             return octets.view(np.int8).astype(np.int64)
         return 2 * np.unpackbits(octets, bitorder="little").astype(np.int64) - 1
 
-    def result(self, total, levels, layer):
-        """What the drain writes of one sum; a bit waits for the others of its tile."""
-        total = self.held(total + levels[0])
+
+class Results:
+    """What the drain writes of the sums of one layer."""
+
+    def __init__(self, layer, config):
+        self._layer, self._config = layer, config
+        self._bits = []  # that wait for the others of a word
+
+    def octets(self, total, levels):
+        """Of the next sum, whose channel has ``levels``; a word of bits comes with its last."""
+        layer = self._layer
+        total = self._held(total + levels[0])
         if layer["target"] == Target.SUMS:
             return total.to_bytes(4, "little", signed=True)
         if layer["activation"] == Activation.RESCALE:
@@ -149,20 +157,23 @@ class Machine:
             for _ in range(layer["bits"]):
                 node = 2 * node + (total >= 0)
                 if node <= len(levels):
-                    total = self.held(total + levels[node - 1])
+                    total = self._held(total + levels[node - 1])
             value = node - (1 << layer["bits"])
             if layer["target"] == Target.BITS:
-                self.gathered.append(value)
-                if len(self.gathered) < self.config.pe:
-                    return b""
-                octets = np.packbits(self.gathered, bitorder="little").tobytes()
-                self.gathered = []
-                return octets
+                return self._gather(value)
             if layer["bits"] == 1:
                 value = 2 * value - 1
         return bytes([value & 0xFF ^ layer["flip"] << 7])
 
-    def held(self, total):
-        half = 1 << self.config.sum_width - 1
+    def _gather(self, bit):
+        self._bits.append(bit)
+        if len(self._bits) < self._config.pe:
+            return b""
+        octets = np.packbits(self._bits, bitorder="little").tobytes()
+        self._bits = []
+        return octets
+
+    def _held(self, total):
+        half = 1 << self._config.sum_width - 1
         assert -half <= total < half, "a sum overflows"
         return total
