@@ -104,6 +104,7 @@ class Loader(wiring.Component):
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
         m.d.comb += crc.data.eq(halves.payload.word_select(high, 8))
 
+        verdict  = Signal(8)   # the status, once the image is refused
         wanted   = Signal(16)  # of the first fields of the header
         expected = zip(("magic", "version", "config_hash"), (MAGIC, VERSION, config.hash),
                        (Status.NO_IMAGE, Status.WRONG_VERSION, Status.WRONG_CONFIG), strict=True)
@@ -155,7 +156,7 @@ class Loader(wiring.Component):
                     m.d.sync += part.eq(part)
                     m.next = "COMPARE"
                 with m.Elif(~crc.match_detected):
-                    m.d.sync += self.status.eq(Status.CORRUPT_HEADER + part)
+                    m.d.sync += verdict.eq(Status.CORRUPT_HEADER + part)
                     m.next = "REFUSE"
 
             with m.State("COMPARE"):
@@ -166,22 +167,22 @@ class Loader(wiring.Component):
                         for high_half in (0, 1):
                             with m.Case(2 * index + high_half + 1):
                                 m.d.comb += wanted.eq(value >> 16 * high_half & 0xFFFF)
-                                m.d.sync += self.status.eq(status)
+                                m.d.sync += verdict.eq(status)
                     with m.Case(7):
                         m.d.sync += self.image_hash[:16].eq(fact.data)
                     with m.Case(8):
                         m.d.sync += self.image_hash[16:].eq(fact.data)
                         m.d.sync += step.eq(0)
                         m.d.sync += part.eq(Part.RESIDENT)
-                        m.d.sync += self.status.eq(Status.STARTING)
                         m.next = "LOOK UP"
                 with m.If((step == 3) & ~crc.match_detected):
-                    m.d.sync += self.status.eq(Status.CORRUPT_HEADER)
+                    m.d.sync += verdict.eq(Status.CORRUPT_HEADER)
                     m.next = "REFUSE"
                 with m.Elif((step >= 1) & (step <= 6) & (fact.data != wanted)):
                     m.next = "REFUSE"
 
             with m.State("REFUSE"):
+                m.d.sync += self.status.eq(verdict)
                 with m.If(self.reload):
                     m.next = "WAKE"
 
