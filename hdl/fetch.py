@@ -39,7 +39,7 @@ class Fetch(wiring.Component):
     request, address, write, write_data : Out
         Access to the activation memory, a read where ``write`` is 0.
     grant, read_data : In
-        The access is made in this cycle; what it reads comes in the next.
+        The access is made in this cycle; what it reads comes in the next. A write must be granted.
     """
     def __init__(self, config):
         self._config = config
@@ -72,7 +72,8 @@ class Fetch(wiring.Component):
         opcode  = Signal(4)
         address = Signal(16)
         count   = Signal(12)
-        place   = Signal(range(config.weight_width // 16))  # halfwords of a unit that are done
+        longest = max(config.weight_width, Layer.size) // 16
+        place   = Signal(range(longest))  # halfwords of a unit that are done
         is_fixed = (opcode == Opcode.FIXED) | (opcode == Opcode.RESIDENT_FIXED)
 
         lanes = config.memory_width // 16

@@ -1,0 +1,242 @@
+# amaranth: UnusedElaboratable=no
+
+import random
+
+import cocotb
+import numpy as np
+import pytest
+
+from compiler.schedule import packets as make
+from hdl.config import Config
+from hdl.fetch import Fetch
+from hdl.isa import Layer, Opcode
+from sim.runner import simulate
+from tests.hdl.worlds import Verilog, in_amaranth, signed
+
+
+CONFIG = Config(simd=16, fixed_pe=4, weight_depth=4, level_depth=8, memory_depth=64)
+
+
+class Queues:
+    """What fetch fills: weight words, levels, descriptors and the memory."""
+
+    def __init__(self, world, config, rng):
+        self.world, self.config, self.rng = world, config, rng
+        self.memory = [rng.getrandbits(config.memory_width) for _ in range(config.memory_depth)]
+        self.weights, self.held = [], 0   # words, and how many of them are in the queue
+        self.levels, self.kept = [], 0
+        self.layers, self.idle = [], True
+        self.word = [None] * (config.weight_width // 16)  # halfwords of the word in hand
+        self.rates = 1, 1, 1, 1
+
+    def drive(self):
+        """Set what fetch sees of them in this cycle."""
+        config, world = self.config, self.world
+        self.grants = self.rng.random() < self.rates[0]
+        world.set("weight_space", self.held < config.weight_depth)
+        world.set("weight_spare", self.held < config.weight_depth - 1)
+        world.set("level_space", self.kept < config.level_depth)
+        world.set("layers__ready", self.rng.random() < self.rates[1] / 8)
+        world.set("idle", self.idle)
+
+    def look(self):
+        """Take what fetch makes in this cycle; returns what the memory reads."""
+        config, world = self.config, self.world
+        per_part = config.memory_width // 16
+        lanes, data = world.get("lanes"), world.get("part_data")
+        for lane in range(per_part):
+            if lanes >> lane & 1:
+                assert self.held < config.weight_depth, "a word has no place"
+                place = world.get("part") * per_part + lane
+                self.word[place] = data >> 16 * lane & 0xFFFF
+        if world.get("complete"):
+            self.weights.append(self.word)
+            self.word = [None] * len(self.word)
+            self.held += 1
+        if world.get("level_write"):
+            assert self.kept < config.level_depth, "a level has no place"
+            self.levels.append(signed(world.get("level"), config.sum_width))
+            self.kept += 1
+        if world.get("layers__valid"):
+            self.idle = False  # the engine runs a layer from its descriptor on, until it is taken
+            if world.get("layers__ready"):
+                self.layers.append(world.get("layers__payload"))
+        elif self.rng.random() < 0.2:
+            self.idle = True
+        read = self.rng.getrandbits(config.memory_width)
+        if world.get("request") and world.get("grant"):
+            address, write = world.get("address"), world.get("write")
+            read = self.access(address, write, world.get("write_data"), read)
+        self.held -= self.held > 0 and self.rng.random() < self.rates[2] / 8
+        self.kept -= min(self.kept, self.rng.choice([0, 0, 1, 3])
+                         if self.rng.random() < self.rates[3] else 0)
+        return read
+
+    def access(self, address, write, data, read):
+        if not write:
+            return self.memory[address]
+        for lane in range(self.config.memory_width // 8):
+            if write >> lane & 1:
+                mask = 0xFF << 8 * lane
+                self.memory[address] = self.memory[address] & ~mask | data & mask
+        return read
+
+
+def any_packet(rng, config, kind):
+    """A packet, and what it adds to weights, levels and layers; STORE is alone."""
+    fixed = bool(rng.integers(2))
+    octets = (config.fixed_pe if fixed else config.pe) * config.simd // 8
+    match kind:
+        case "weights":
+            return make.weights(rng.integers(0, 256, (rng.integers(1, 9), octets), np.uint8),
+                                fixed=fixed)
+        case "resident":
+            count = int(rng.integers(1, 6))
+            size = count * octets * 8 // config.memory_width
+            return make.resident(count, int(rng.integers(config.memory_depth - size + 1)),
+                                 fixed=fixed)
+        case "levels":
+            return make.levels(rng.integers(-32768, 32768, rng.integers(1, 20)))
+        case "wide":
+            half = 1 << config.sum_width - 1
+            return make.levels(np.array([half - 1, -half, *rng.integers(-half, half, 5)]))
+        case "layer":
+            return make.layer("any", {
+                name: int(rng.integers(3 if name in ("activation", "target") else
+                                       1 << field.width)) for name, field in Layer})
+    return make.end()
+
+
+def expected_of(packets, queues):
+    """Weight words as halfwords, levels and descriptors that packets bring."""
+    config, memory = queues.config, queues.memory
+    weights, levels, layers = [], [], []
+    for packet in packets:
+        halves = packet.halves.tolist()
+        match packet.opcode:
+            case Opcode.LAYER:
+                layers.append(int.from_bytes(packet.halves.tobytes(), "little"))
+            case Opcode.LEVELS | Opcode.LEVELS_WIDE:
+                kind = "<i2" if packet.opcode is Opcode.LEVELS else "<i4"
+                levels += np.frombuffer(packet.halves.tobytes(), kind).tolist()
+            case Opcode.END:
+                pass
+            case _:
+                fixed = packet.opcode in (Opcode.FIXED, Opcode.RESIDENT_FIXED)
+                size = (config.fixed_pe if fixed else config.pe) * config.simd // 16
+                if packet.opcode in (Opcode.RESIDENT, Opcode.RESIDENT_FIXED):
+                    lanes = config.memory_width // 16
+                    halves = [memory[packet.address + at // lanes] >> 16 * (at % lanes) & 0xFFFF
+                              for at in range(packet.count * size)]
+                padding = [None] * (config.weight_width // 16 - size)
+                weights += [halves[at:at + size] + padding for at in range(0, len(halves), size)]
+    return weights, levels, layers
+
+
+async def carry_out(world, queues, packets, *, stall, grants=None):
+    """Send packets, the last of them END, and wait until they are carried out."""
+    halves, at, rng = make.encode(packets).tolist(), 0, queues.rng
+    offered, patience = False, 0
+    while True:
+        if rng.random() < 0.01:
+            queues.rates = tuple(rng.choice([0.1, 0.5, 1, 4]) for _ in range(4))
+        queues.drive()
+        offered = at < len(halves) and (offered or rng.random() >= stall)
+        world.set("halves__valid", offered)
+        world.set("halves__payload", halves[at] if offered else rng.getrandbits(16))
+        await world.settle()
+        world.set("grant", world.get("request") and (grants or queues.grants))
+        await world.settle()
+        done, idle = world.get("done"), queues.idle
+        taken = offered and world.get("halves__ready")
+        read = queues.look()
+        await world.tick()
+        world.set("read_data", read)
+        if taken:
+            at, offered, patience = at + 1, False, 0
+        patience += 1
+        assert patience < 5000, "fetch has stopped"
+        if done:
+            assert at == len(halves)
+            assert idle, "END came before the last layer did"
+            break
+
+
+async def programs(world, config, seed, count, *, stall, kinds=None):
+    """Programs of any packets, one after another."""
+    rng, queues = np.random.default_rng(seed), Queues(world, config, random.Random(seed))
+    for name in ("halves__valid", "grant", "read_data"):
+        world.set(name, 0)
+    kinds = kinds or ["weights", "weights", "resident", "resident", "levels", "wide", "layer"]
+    for _ in range(count):
+        packets = [any_packet(rng, config, rng.choice(kinds)) for _ in range(12)]
+        packets.append(make.end())
+        queues.weights, queues.levels, queues.layers = [], [], []
+        await carry_out(world, queues, packets, stall=stall)
+        for _ in range(2):  # the last copy arrives
+            queues.drive()
+            world.set("halves__valid", 0)
+            await world.settle()
+            assert not world.get("done")
+            read = queues.look()
+            await world.tick()
+            world.set("read_data", read)
+        weights, levels, layers = expected_of(packets, queues)
+        assert queues.weights == weights
+        assert queues.levels == levels
+        assert queues.layers == layers
+
+
+async def stores(world, config, seed, count):
+    """Stores, which nobody else keeps from the memory."""
+    rng, queues = random.Random(seed), Queues(world, config, random.Random(seed))
+    for name in ("halves__valid", "grant", "read_data"):
+        world.set(name, 0)
+    octets = config.memory_width // 8
+    for _ in range(count):
+        data = rng.randbytes(2 * rng.randrange(1, 60))
+        address = rng.randrange(config.memory_depth - -(-len(data) // octets) + 1)
+        twin = bytearray(b"".join(word.to_bytes(octets, "little") for word in queues.memory))
+        twin[address * octets:address * octets + len(data)] = data
+        packets = [*make.store(address, data, octets=octets), make.end()]
+        await carry_out(world, queues, packets, stall=rng.choice([0, 0.5]), grants=1)
+        assert b"".join(word.to_bytes(octets, "little") for word in queues.memory) == twin
+        assert not queues.weights + queues.levels + queues.layers
+
+
+CONFIGS = {"16": CONFIG,
+           "8": Config(simd=8, group=4, weight_depth=2, level_depth=8, memory_depth=64),
+           "one part": Config(simd=8, group=8, fixed_pe=8, weight_depth=2, memory_depth=64,
+                              level_depth=8)}
+
+
+@pytest.mark.parametrize("stall", [0, 0.4])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_programs(config, stall):
+    in_amaranth(Fetch(config), lambda world: programs(world, config, 0, 12, stall=stall))
+
+
+@pytest.mark.parametrize("kind", ["weights", "resident", "levels", "wide", "layer"])
+def test_one_kind(kind):
+    """Packets of a kind one right after another."""
+    in_amaranth(Fetch(CONFIG), lambda world: programs(world, CONFIG, 1, 4, stall=0, kinds=[kind]))
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_stores(config):
+    in_amaranth(Fetch(config), lambda world: stores(world, config, 0, 30))
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize(stall=[0, 0.4])
+async def any_programs(dut, stall):
+    await programs(await Verilog.begin(dut), CONFIG, 2, 5, stall=stall)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def any_stores(dut):
+    await stores(await Verilog.begin(dut), CONFIG, 3, 10)
+
+
+def test_verilog(tmp_path):
+    assert simulate(Fetch(CONFIG), __name__, tmp_path) == 3
