@@ -164,12 +164,11 @@ class Accelerator(wiring.Component):
             m.d.comb += memory.address.eq(access.payload.address[inner:])
             m.d.comb += memory.write.eq(
                 (access.valid & access.payload.write) << access.payload.address[:inner])
-        # Who may write is known long before: the host while no frame runs, the resident section
-        # while the loader starts, the drain while a layer is there.
-        m.d.comb += memory.write_data.eq(drain.write_data)
-        with m.If(loader.status == Status.READY):
-            m.d.comb += memory.write_data.eq(
-                access.payload.data.replicate(config.memory_width // 8))
+        # Who may write is known long before: the drain while a frame runs, the resident section
+        # while the loader starts, the host at other times.
+        m.d.comb += memory.write_data.eq(access.payload.data.replicate(config.memory_width // 8))
+        with m.If(loader.status == Status.RUNNING):
+            m.d.comb += memory.write_data.eq(drain.write_data)
         with m.If(loader.status == Status.STARTING):
             m.d.comb += memory.write_data.eq(fetch.write_data)
 
