@@ -36,7 +36,7 @@ class Queues:
         world.set("weight_space", self.held < config.weight_depth)
         world.set("weight_spare", self.held < config.weight_depth - 1)
         world.set("level_space", self.kept < config.level_depth)
-        world.set("layers__ready", self.rng.random() < self.rates[1] / 8)
+        world.set("layers__ready", not self.idle and self.rng.random() < self.rates[1] / 8)
         world.set("idle", self.idle)
 
     def look(self):
@@ -57,12 +57,11 @@ class Queues:
             assert self.kept < config.level_depth, "a level has no place"
             self.levels.append(signed(world.get("level"), config.sum_width))
             self.kept += 1
-        if world.get("layers__valid"):
-            self.idle = False  # the engine runs a layer from its descriptor on, until it is taken
-            if world.get("layers__ready"):
-                self.layers.append(world.get("layers__payload"))
-        elif self.rng.random() < 0.2:
+        if world.get("layers__valid") and world.get("layers__ready"):
+            self.layers.append(world.get("layers__payload"))
             self.idle = True
+        elif world.get("layers__valid") and self.rng.random() < 0.1:
+            self.idle = False  # a layer begins; its descriptor is taken when it ends
         read = self.rng.getrandbits(config.memory_width)
         if world.get("request") and world.get("grant"):
             address, write = world.get("address"), world.get("write")
@@ -158,7 +157,9 @@ async def carry_out(world, queues, packets, *, stall, grants=None):
         assert patience < 5000, "fetch has stopped"
         if done:
             assert at == len(halves)
+            layers = [packet for packet in packets if packet.opcode is Opcode.LAYER]
             assert idle, "END came before the last layer did"
+            assert len(queues.layers) == len(layers), "END came before the last layer did"
             break
 
 
@@ -204,6 +205,30 @@ async def stores(world, config, seed, count):
         assert not queues.weights + queues.levels + queues.layers
 
 
+async def full_rate(world, config):
+    """A part of a word is copied in every cycle, if there is but a place for that word."""
+    queues = Queues(world, config, random.Random(0))
+    for name in ("halves__valid", "grant", "read_data"):
+        world.set(name, 0)
+    queues.rates = 1, 1, 0, 0
+    for held in range(config.weight_depth):
+        queues.held = held
+        halves, asked = make.encode([make.resident(1, 5, fixed=False)]).tolist(), []
+        for _ in range(20):
+            queues.drive()
+            world.set("halves__valid", bool(halves))
+            world.set("halves__payload", halves[0] if halves else 0)
+            world.set("grant", 1)
+            await world.settle()
+            asked.append(world.get("request"))
+            if halves and world.get("halves__ready"):
+                halves.pop(0)
+            queues.look()
+            await world.tick()
+        parts = config.weight_width // config.memory_width
+        assert asked == [0] * 2 + [1] * parts + [0] * (18 - parts)
+
+
 CONFIGS = {"16": CONFIG,
            "8": Config(simd=8, group=4, weight_depth=2, level_depth=8, memory_depth=64),
            "one part": Config(simd=8, group=8, fixed_pe=8, weight_depth=2, memory_depth=64,
@@ -220,6 +245,10 @@ def test_programs(config, stall):
 def test_one_kind(kind):
     """Packets of a kind one right after another."""
     in_amaranth(Fetch(CONFIG), lambda world: programs(world, CONFIG, 1, 4, stall=0, kinds=[kind]))
+
+
+def test_full_rate():
+    in_amaranth(Fetch(CONFIG), full_rate, CONFIG)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())

@@ -47,23 +47,25 @@ def test_any_network(network, config, limit):
     assert plan.resident_octets + plan.streamed_octets > 0
 
 
-def layers_of(rng, *sizes):
-    """Binary layers of the given sizes."""
+def layers_of(rng, *sizes, bits=1):
+    """Layers of the given sizes, all on the array but for a first one of more ``bits``."""
     nodes = [Input(name="x", shape=(sizes[0],), type=Binary())]
     for index, (fan_in, channels) in enumerate(zip(sizes, sizes[1:], strict=False)):
         weights = rng.choice([-1, 1], (channels, fan_in))
-        nodes.append(Dense(name=f"sums{index}", inputs=(nodes[-1].name,), bits=1, weights=weights))
+        nodes.append(Dense(name=f"sums{index}", inputs=(nodes[-1].name,), weights=weights,
+                           bits=1 if index else bits))
         nodes.append(Threshold(name=f"bits{index}", inputs=(f"sums{index}",),
                                levels=rng.integers(-4, 5, (channels, 1))))
     return Graph(tuple(nodes), name="layers")
 
 
 @pytest.mark.parametrize("channels", [1, 7, 8, 31, 33, 63, 65])
+@pytest.mark.parametrize("bits", [1, 2])
 @pytest.mark.parametrize("config", CONFIGS, ids=range(len(CONFIGS)))
-def test_padding_never_counts(channels, config):
+def test_padding_never_counts(channels, bits, config):
     """Channels that fill a word up are read by the next layer, and must not change its sums."""
     rng = np.random.default_rng(channels)
-    graph = layers_of(rng, 100, channels, 9)
+    graph = layers_of(rng, 100, channels, 9, bits=bits)
     check(graph, rng.choice([-1, 1], (4, 100)), schedule(graph, config))
 
 
