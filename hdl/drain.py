@@ -36,9 +36,9 @@ class Drain(wiring.Component):
     shift : Out(1)
         Step to the next channel.
     half : In(signed(binary_width))
-        Half sum of a channel, from the array.
+        Half sum of a channel, from the array; 0 in a layer of the fixed-point unit.
     sum : In(signed(fixed_width))
-        Sum of a channel, from the fixed-point unit.
+        Sum of a channel, from the fixed-point unit; 0 in a layer of the array.
     level_address : Out
         Which level is read; ``level`` is its value in the next cycle.
     level_release : Out

@@ -34,7 +34,7 @@ class Feeder(wiring.Component):
     last : In(1)
         It is the last of a sum.
     activations : Out(p * simd)
-        The word of each pixel.
+        Words of the pixels, pixel 0 lowest. Dense layers have one; the others are 0.
     """
     def __init__(self, config):
         self._config = config
