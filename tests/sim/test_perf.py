@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from compiler import golden
+from compiler import datasets, golden
 from compiler.frontends import load
 from compiler.ir import Binary, Dense, Graph, Input
+from compiler.models import DEFAULT, held_back, network
+from compiler.passes import to_integer
 from compiler.perf import estimate
 from compiler.schedule.plan import schedule
 from hdl.config import Config
@@ -86,3 +88,13 @@ def test_lfc():
     graph = load(shared("bnn-pynq/mnist/lfcW1A1"))
     expected = check(schedule(graph, Config()), mnist_test()[0][:1])
     assert expected.flash_busy > 0.999 * expected.frame
+
+
+def test_default_network():
+    graph = to_integer(load(network(DEFAULT)))
+    check(schedule(graph, Config()), datasets.load(held_back(DEFAULT)).x[:3])
+
+
+def test_tfc():
+    graph = to_integer(load(shared("finn-tfc-w1a1/model.onnx")))
+    check(schedule(graph, Config()), mnist_test()[0][:3])
