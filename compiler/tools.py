@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from compiler.errors import MissingToolError, ToolError
 
 
-__all__ = ["cache_folder", "find", "run"]
+__all__ = ["cache_folder", "find", "locked", "run"]
 
 LAST_LINES = 5
 
@@ -64,3 +65,16 @@ def cache_folder() -> Path:
     folder = Path(os.environ.get("XNORLOOM_CACHE") or Path(home) / "xnorloom")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out while ``path`` is made, where the system has such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with path.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

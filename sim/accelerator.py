@@ -16,7 +16,7 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from compiler.tools import cache_folder, find, run
+from compiler.tools import cache_folder, find, locked, run
 from hdl.flash_pads import SimulatedPads
 from hdl.top import Accelerator, Probe
 from hdl.uart import divisor
@@ -140,13 +140,14 @@ class Simulation:
 @cache
 def library(config):
     """Build the simulator of a configuration, or find it in the cache, and load it."""
-    text = rtlil.convert(SimulatedAccelerator(config), name="top")
+    text = rtlil.convert(SimulatedAccelerator(config), name="top", emit_src=False)
     digest = hashlib.sha256(text.encode())
     for source in SOURCES:
         digest.update(source.read_bytes())
     cached = cache_folder() / f"accelerator-{digest.hexdigest()[:16]}.so"
-    if not cached.exists():
-        build(text, cached)
+    with locked(cached):
+        if not cached.exists():
+            build(text, cached)
     loaded = ctypes.CDLL(str(cached))
     for name, result, arguments in (
         ("sim_create", ctypes.c_void_p, [ctypes.c_uint32, ctypes.c_double, ctypes.c_int,

