@@ -1,6 +1,7 @@
 // The compiled accelerator between a model of the flash chip and the host's end of the serial line.
 //
-// Included after the header that write_cxxrtl makes of `sim.accelerator.SimulatedAccelerator`.
+// Included after the header that write_cxxrtl makes of `sim.accelerator.SimulatedAccelerator`, with
+// LAYERS and CAUSES as `hdl.counters` has them.
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -10,8 +11,6 @@
 #include "flash_chip.h"
 
 namespace {
-
-constexpr int LAYERS = 32, CAUSES = 8;
 
 struct Simulation {
     cxxrtl_design::p_top top;

