@@ -8,21 +8,29 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from compiler.ir import (
+    Add,
     Affine,
     ArgMax,
+    AveragePool,
     BatchNorm,
+    Concat,
+    Conv,
     Dense,
     Flatten,
     Graph,
     HighestBit,
     Input,
+    MaxPool,
     Node,
+    Pool,
     Quant,
     Relu,
     Requantize,
     Threshold,
+    Weighted,
 )
 from hdl.fixed import rescale
 
@@ -42,7 +50,17 @@ def evaluate(node: Node, *inputs: Array) -> Array:
         case Flatten():
             return x.reshape(len(x), -1)
         case Dense():
-            return dense(x, node)
+            return weighted(x, node)
+        case Conv():
+            return convolution(x, node)
+        case MaxPool():
+            return windows(x, node, lowest(x)).max((-2, -1))
+        case AveragePool():
+            return windows(x, node, 0).mean((-2, -1))
+        case Add():
+            return x + inputs[1]
+        case Concat():
+            return np.concatenate(inputs, -1)
         case Affine():
             return x * node.scale + node.offset
         case BatchNorm():
@@ -68,14 +86,50 @@ def evaluate(node: Node, *inputs: Array) -> Array:
     raise TypeError(f"{type(node).__name__} has no golden model")
 
 
-def dense(x: Array, node: Dense) -> Array:
-    """``(x @ weights.T) * scale + bias``; int64 where all of it is integer."""
-    product = x.astype(np.float64) @ node.weights.T.astype(np.float64)
-    if x.dtype.kind in "iu" and node.weights.dtype.kind in "iu":
-        product = product.astype(np.int64)
+def weighted(x: Array, node: Weighted) -> Array:
+    """``(x @ weights.T) * scale + bias``, for inputs (..., fan_in) in the order of the weights."""
+    return finished(products(x, node.weights.reshape(node.channels, -1)), node)
+
+
+def products(x: Array, weights: Array) -> Array:
+    """``x @ weights.T``; int64 where all of it is integer."""
+    made = x.astype(np.float64) @ weights.T.astype(np.float64)
+    if x.dtype.kind in "iu" and weights.dtype.kind in "iu":
+        made = made.astype(np.int64)
+    return made
+
+
+def finished(sums: Array, node: Weighted) -> Array:
+    """Scale the sums of a node, and add its bias."""
     if np.ndim(node.scale) or node.scale != 1:
-        product = product * node.scale
-    return product if node.bias is None else product + node.bias
+        sums = sums * node.scale
+    return sums if node.bias is None else sums + node.bias
+
+
+def convolution(x: Array, node: Conv) -> Array:
+    """A convolution of (batch, height, width, channels), a group at a time, by im2col."""
+    seen = windows(x, node, 0).transpose(0, 1, 2, 4, 5, 3)  # batch, y, x, ky, kx, channel
+    width, outputs = node.weights.shape[3], node.channels // node.groups
+    sums = []
+    for group in range(node.groups):
+        columns = seen[..., group * width:(group + 1) * width]
+        weights = node.weights[group * outputs:(group + 1) * outputs]
+        sums.append(products(columns.reshape(*columns.shape[:3], -1),
+                             weights.reshape(outputs, -1)))
+    return finished(np.concatenate(sums, -1), node)
+
+
+def windows(x: Array, node: Conv | Pool, outside: float) -> Array:
+    """Return what each place of a window sees: (batch, y, x, channels, ky, kx)."""
+    top, left, bottom, right = node.pads
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=outside)
+    every = sliding_window_view(padded, node.kernel, (1, 2))
+    return every[:, ::node.stride[0], ::node.stride[1]]
+
+
+def lowest(x: Array) -> float:
+    """A value that no other is below."""
+    return np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
 
 
 def threshold(x: Array, levels: Array) -> Array:
