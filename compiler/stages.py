@@ -1,8 +1,8 @@
 """Which forms of the operations are legal where, before the passes and after them.
 
-An *imported* graph is a chain of any operations with at least one Dense. An *integer* graph is what
-the accelerator and the generated C take: a host prefix that ends in bits or small integers, device
-layers in integers alone, and a host suffix.
+An *imported* graph is a chain of any operations with at least one Dense or Conv. An *integer* graph
+is what the accelerator and the generated C take: a host prefix that ends in bits or small integers,
+device layers in integers alone, and a host suffix.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from compiler.errors import UserError
 from compiler.ir import (
     Affine,
     ArgMax,
+    AveragePool,
     BatchNorm,
     Binary,
+    Conv,
     Dense,
     Fixed,
     Flatten,
     Graph,
     HighestBit,
+    MaxPool,
     Node,
     Quant,
     Relu,
@@ -32,11 +35,13 @@ from compiler.ir import (
     Sum,
     TensorType,
     Threshold,
+    Weighted,
     value_range,
 )
 
 
-__all__ = ["LEGAL", "Layer", "Parts", "StageError", "check_stage", "on_host", "split"]
+__all__ = ["LEGAL", "Layer", "Parts", "Pooling", "StageError", "Step", "check_stage", "on_host",
+           "split"]
 
 Array = np.ndarray[Any, Any]
 
@@ -53,26 +58,63 @@ class StageError(UserError):
 class Layer:
     """One layer of the accelerator: integer sums, and what makes small integers of them."""
 
-    dense: Dense
+    sums: Dense | Conv
     activation: Threshold | Requantize | None  # None: the sums are the result (last layer only)
     input: str                                 # the tensor that it reads
+    input_shape: tuple[int, ...]               # as it was made: a Dense may read a picture
     input_type: Binary | Fixed
     sum_type: Sum
+    output_shape: tuple[int, ...]
     output_type: TensorType
 
     @property
     def name(self) -> str:
-        return self.dense.name
+        return self.sums.name
 
     @property
     def output(self) -> str:
         """Name of the tensor that the layer leaves."""
-        return (self.activation or self.dense).name
+        return (self.activation or self.sums).name
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes that it stands for."""
+        return (self.sums, self.activation) if self.activation else (self.sums,)
 
     @property
     def on_array(self) -> bool:
         """Whether the XNOR-popcount array runs it, rather than the fixed-point unit."""
-        return self.dense.bits == 1 and isinstance(self.input_type, Binary)
+        return self.sums.bits == 1 and isinstance(self.input_type, Binary)
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """A maximum over windows of bits or small integers."""
+
+    pool: MaxPool
+    input: str
+    input_shape: tuple[int, ...]
+    input_type: Binary | Fixed
+    output_shape: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.pool.name
+
+    @property
+    def output(self) -> str:
+        return self.pool.name
+
+    @property
+    def output_type(self) -> Binary | Fixed:
+        return self.input_type
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return self.pool,
+
+
+Step = Layer | Pooling
 
 
 @dataclass(frozen=True)
@@ -80,8 +122,13 @@ class Parts:
     """An integer graph by who runs what. The Input is in none of the three."""
 
     prefix: tuple[Node, ...]
-    body: tuple[Layer, ...]
+    body: tuple[Step, ...]
     suffix: tuple[Node, ...]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The steps of the body that have weights."""
+        return tuple(step for step in self.body if isinstance(step, Layer))
 
 
 def on_host(nodes: tuple[Node, ...], x: Array) -> Array:
@@ -108,7 +155,7 @@ def small_result(node: Node, graph: Graph) -> Iterator[Wrong]:
         yield f"make at most {MAX_BITS} bits", kind.bits
 
 
-def integer_dense(node: Dense, graph: Graph) -> Iterator[Wrong]:
+def integer_weights(node: Weighted, graph: Graph) -> Iterator[Wrong]:
     before = graph.type(node.inputs[0])
     if not isinstance(before, Binary | Fixed) or getattr(before, "bits", 1) > MAX_BITS:
         yield f"read bits or integers of at most {MAX_BITS} bits", spoken(before)
@@ -151,46 +198,61 @@ def shift_right(node: Requantize, graph: Graph) -> Iterator[Wrong]:
 
 
 def after_sum(node: Node, graph: Graph) -> Iterator[Wrong]:
-    if not isinstance(graph[node.inputs[0]], Dense):
-        yield "follow a Dense", type(graph[node.inputs[0]]).__name__
+    if not isinstance(graph[node.inputs[0]], Weighted):
+        yield "follow a Dense or a Conv", type(graph[node.inputs[0]]).__name__
+
+
+def of_small(node: Node, graph: Graph) -> Iterator[Wrong]:
+    kind = graph.type(node.inputs[0])
+    if not isinstance(kind, Binary | Fixed):
+        yield "read bits or small integers", spoken(kind)
 
 
 LEGAL: dict[str, dict[str, dict[type[Node], Rule]]] = {
     "imported": {
         "graph": {
-            Flatten:    anything,
-            Dense:      anything,
-            Affine:     anything,
-            BatchNorm:  anything,
-            Relu:       anything,
-            Threshold:  anything,
-            Quant:      anything,
-            Requantize: anything,
-            ArgMax:     anything,
-            HighestBit: anything,
+            Flatten:     anything,
+            Dense:       anything,
+            Conv:        anything,
+            MaxPool:     anything,
+            AveragePool: anything,
+            Affine:      anything,
+            BatchNorm:   anything,
+            Relu:        anything,
+            Threshold:   anything,
+            Quant:       anything,
+            Requantize:  anything,
+            ArgMax:      anything,
+            HighestBit:  anything,
         },
     },
     "integer": {
         "prefix": {
-            Flatten:    anything,
-            Affine:     anything,
-            BatchNorm:  anything,
-            Relu:       anything,
-            Threshold:  anything,
-            Quant:      anything,
-            Requantize: anything,
+            Flatten:     anything,
+            MaxPool:     anything,
+            AveragePool: anything,
+            Affine:      anything,
+            BatchNorm:   anything,
+            Relu:        anything,
+            Threshold:   anything,
+            Quant:       anything,
+            Requantize:  anything,
         },
         "body": {
             Flatten:    anything,
-            Dense:      integer_dense,
+            Dense:      integer_weights,
+            Conv:       integer_weights,
+            MaxPool:    of_small,
             Threshold:  integer_levels,
             Requantize: shift_right,
         },
         "suffix": {
-            Affine:     anything,
-            BatchNorm:  anything,
-            ArgMax:     anything,
-            HighestBit: anything,
+            Flatten:     anything,
+            AveragePool: anything,
+            Affine:      anything,
+            BatchNorm:   anything,
+            ArgMax:      anything,
+            HighestBit:  anything,
         },
     },
 }
@@ -217,13 +279,14 @@ def check_stage(graph: Graph, stage: str) -> None:
 
 
 def check_chain(graph: Graph) -> None:
-    """Refuse a graph that is not one chain with a Dense in it."""
+    """Refuse a graph that is not one chain with a layer in it."""
     for before, node in zip(graph.nodes, graph.nodes[1:], strict=False):
         if node.inputs != (before.name,):
             raise StageError(f"Node {node.name!r} must read {before.name!r}, as the graph must "
                              f"be one chain, not {', '.join(map(repr, node.inputs))}")
-    if not any(isinstance(node, Dense) for node in graph.nodes):
-        raise StageError(f"Graph {graph.name!r} must have at least one Dense layer, not none")
+    if not any(isinstance(node, Weighted) for node in graph.nodes):
+        raise StageError(f"Graph {graph.name!r} must have at least one Dense or Conv layer, "
+                         f"not none")
 
 
 def spoken(kind: TensorType) -> str:
@@ -242,21 +305,23 @@ def places(graph: Graph, stage: str) -> dict[str, tuple[Node, ...]]:
     """Cut the nodes behind the Input into the places of a stage."""
     if stage == "imported":
         return {"graph": graph.nodes[1:]}
-    dense = [at for at, node in enumerate(graph.nodes) if isinstance(node, Dense)]
-    end = dense[-1] + 1
+    weighted = [at for at, node in enumerate(graph.nodes) if isinstance(node, Weighted)]
+    first, end = weighted[0], weighted[-1] + 1
     if any(isinstance(node, Threshold | Requantize) for node in graph.nodes[end:end + 1]):
         end += 1
-    first = dense[0]
+        while any(isinstance(node, MaxPool) for node in graph.nodes[end:end + 1]):
+            end += 1
     body = graph.nodes[first:end]
-    kind = graph.type(graph.nodes[first].inputs[0])
+    kind = graph.type(body[0].inputs[0])
     if not isinstance(kind, Binary | Fixed) or getattr(kind, "bits", 1) > MAX_BITS:
-        raise StageError(f"Dense {graph.nodes[first].name!r} must read bits or integers of at "
-                         f"most {MAX_BITS} bits (from the input, or a quantizer behind it), "
+        raise StageError(f"{type(body[0]).__name__} {body[0].name!r} must read bits or integers "
+                         f"of at most {MAX_BITS} bits (from the input, or a quantizer behind it), "
                          f"not {spoken(kind)}")
     for before, node in zip(body, body[1:], strict=False):
-        if isinstance(before, Dense) and not isinstance(node, Threshold | Requantize):
-            raise StageError(f"Dense {before.name!r} must be followed by a Threshold or a "
-                             f"Requantize, not {type(node).__name__} {node.name!r}")
+        if isinstance(before, Weighted) and not isinstance(node, Threshold | Requantize):
+            raise StageError(f"{type(before).__name__} {before.name!r} must be followed by a "
+                             f"Threshold or a Requantize, not {type(node).__name__} "
+                             f"{node.name!r}")
     return {"prefix": graph.nodes[1:first], "body": body, "suffix": graph.nodes[end:]}
 
 
@@ -266,17 +331,23 @@ def split(graph: Graph) -> Parts:
     cut = places(graph, "integer")
     nodes = [node for node in cut["body"] if not isinstance(node, Flatten)]
     source = cut["prefix"][-1] if cut["prefix"] else graph.input
-    layers = []
-    for at, dense in enumerate(nodes):
-        if not isinstance(dense, Dense):
+    steps: list[Step] = []
+    for at, node in enumerate(nodes):
+        shape, kind = graph.shape(source.name), graph.type(source.name)
+        if isinstance(node, Threshold | Requantize):
             continue
+        assert isinstance(kind, Binary | Fixed)
+        if isinstance(node, MaxPool):
+            steps.append(Pooling(node, source.name, shape, kind, graph.shape(node.name)))
+            source = node
+            continue
+        assert isinstance(node, Dense | Conv)
         follower = nodes[at + 1] if at + 1 < len(nodes) else None
         activation = follower if isinstance(follower, Threshold | Requantize) else None
-        kind, total = graph.type(source.name), graph.type(dense.name)
-        assert isinstance(kind, Binary | Fixed)
+        total = graph.type(node.name)
         assert isinstance(total, Sum)
-        layer = Layer(dense, activation, source.name, kind, total,
-                      graph.type((activation or dense).name))
-        layers.append(layer)
-        source = activation or dense
-    return Parts(cut["prefix"], tuple(layers), cut["suffix"])
+        last = activation or node
+        steps.append(Layer(node, activation, source.name, shape, kind, total,
+                           graph.shape(last.name), graph.type(last.name)))
+        source = last
+    return Parts(cut["prefix"], tuple(steps), cut["suffix"])

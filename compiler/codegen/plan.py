@@ -11,6 +11,7 @@ import numpy as np
 from compiler.errors import UserError
 from compiler.ir import (
     Binary,
+    Conv,
     Dense,
     Fixed,
     Flatten,
@@ -19,6 +20,7 @@ from compiler.ir import (
     Requantize,
     TensorType,
     Threshold,
+    Weighted,
     value_range,
 )
 from compiler.stages import Layer, Parts, split
@@ -147,11 +149,17 @@ def make_plan(graph: Graph) -> Plan:
     host_prefix, first = _prefix(graph, parts)
     stages = list(first)
     tensor = first[0].output if first else _given(graph, host_prefix, parts)
-    for layer, following in zip(parts.body, (*parts.body[1:], None), strict=True):
-        _check_products(layer.dense, tensor)
+    layers = parts.layers
+    for step in parts.body:
+        if not isinstance(step, Layer) or isinstance(step.sums, Conv):
+            raise CodegenError(f"Node {step.name!r} must be a Dense layer, as C has no others yet, "
+                               f"not {type(step.nodes[0]).__name__}")
+    for layer, following in zip(layers, (*layers[1:], None), strict=True):
+        assert isinstance(layer.sums, Dense)
+        _check_products(layer.sums, tensor)
         output = _tensor(graph, layer.output, following)
         stages.append(Stage(tensor, output, (layer.activation,) if layer.activation else (),
-                            layer.dense))
+                            layer.sums))
         tensor = output
     return Plan(graph, host_prefix, tuple(stages), parts.suffix)
 
@@ -165,7 +173,7 @@ def _prefix(graph: Graph, parts: Parts) -> tuple[tuple[Node, ...], tuple[Stage, 
                 or isinstance(node, Requantize) and node.bits <= INT_BITS for node in steps))
     host = () if in_c else parts.prefix
     given = _given(graph, host, parts)
-    wanted = _tensor(graph, parts.body[0].input, parts.body[0])
+    wanted = _tensor(graph, parts.body[0].input, parts.layers[0])
     activations = tuple(node for node in steps if isinstance(node, Threshold | Requantize))
     if in_c and activations or given.form is not wanted.form:
         return host, (Stage(given, wanted, activations if in_c else ()),)
@@ -185,12 +193,12 @@ def _tensor(graph: Graph, name: str, reader: Layer | None) -> Tensor:
     kind = graph.type(name)
     form = Form.OUTPUTS
     if reader:
-        kernel = _kernel(reader.dense, kind)
+        kernel = _kernel(reader.sums, kind)
         form = Form.BYTES if kernel is Kernel.BYTES else Form.PLANES
     return Tensor(name, math.prod(graph.shape(name)), kind, form)
 
 
-def _kernel(dense: Dense, kind: TensorType) -> Kernel:
+def _kernel(dense: Weighted, kind: TensorType) -> Kernel:
     if dense.bits == 1:
         return Kernel.BINARY if isinstance(kind, Binary) else Kernel.INPUT_PLANES
     return Kernel.WEIGHT_PLANES if isinstance(kind, Binary) else Kernel.BYTES

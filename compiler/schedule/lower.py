@@ -88,7 +88,7 @@ def lower(layer: Layer, target: Target, config: Config) -> Lowered:
     if layer.activation is None:
         target = Target.SUMS
 
-    made = layer.dense.channels
+    made = layer.sums.channels
     if target is Target.BITS:
         # Whole words, as the next layer reads them, and whole tiles, as the drain gathers them.
         step = max(config.simd, config.pe)
@@ -99,7 +99,7 @@ def lower(layer: Layer, target: Target, config: Config) -> Lowered:
                         f"levels, not {stride}")
     lowered = Lowered(
         layer=layer, fixed=fixed, channels=channels, tiles=-(-made // channels),
-        words=-(-layer.dense.fan_in // (config.fixed_simd if fixed else config.simd)),
+        words=-(-layer.sums.fan_in // (config.fixed_simd if fixed else config.simd)),
         stride=stride, bits=bits, activation=activation, target=target,
     )
     shift = layer.activation.shift if isinstance(layer.activation, Requantize) else 0
@@ -123,7 +123,7 @@ def tiles(lowered: Lowered, config: Config) -> Iterator[Tile]:
 
 def weight_words(lowered: Lowered, config: Config) -> Array:
     """Weights of every channel as uint8 of shape (made, words, simd // 8); padding is 0."""
-    weights = lowered.layer.dense.weights
+    weights = lowered.layer.sums.weights
     lanes = config.fixed_simd if lowered.fixed else config.simd
     padded = np.zeros((lowered.made, lowered.words * lanes), np.int8)
     padded[:weights.shape[0], :weights.shape[1]] = weights
@@ -146,7 +146,7 @@ def channel_levels(lowered: Lowered, config: Config) -> Array:
     The first holds the bias and all that makes the sum of the unit differ from the layer's: lanes
     of padding, where -1 meets -1, and octets that are kept less 128.
     """
-    dense, sums = lowered.layer.dense, lowered.layer.sum_type
+    dense, sums = lowered.layer.sums, lowered.layer.sum_type
     offset = np.zeros(dense.channels, np.int64)
     if dense.bias is not None:
         offset += dense.bias

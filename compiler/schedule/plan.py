@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from compiler.errors import UserError
-from compiler.ir import Binary, Graph
+from compiler.ir import Binary, Conv, Graph
 from compiler.schedule import packets as make
 from compiler.schedule.image import Image
 from compiler.schedule.layout import Placement
 from compiler.schedule.lower import Lowered, Tile, lower, tiles
 from compiler.schedule.packets import Packet
-from compiler.stages import Parts, split
+from compiler.stages import Layer, Parts, split
 from hdl.config import Config
 from hdl.isa import Target
 
@@ -70,8 +70,12 @@ def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None)
     frame, so that the flash works on while a tile is copied.
     """
     parts = split(graph)
+    for step in parts.body:
+        if not isinstance(step, Layer) or isinstance(step.sums, Conv):
+            raise UserError(f"Node {step.name!r} must be a Dense layer, as the array runs no "
+                            f"others yet, not {type(step.nodes[0]).__name__}")
     layers = tuple(
-        lower(layer, wanted_by(parts, index), config) for index, layer in enumerate(parts.body))
+        lower(layer, wanted_by(parts, index), config) for index, layer in enumerate(parts.layers))
     places, free = place(layers, config)
 
     address_octets = config.memory_width // 8
@@ -113,9 +117,10 @@ def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None)
 
 def wanted_by(parts: Parts, index: int) -> Target:
     """How the layer after the one at ``index`` reads its input."""
-    if index + 1 == len(parts.body):
-        return Target.BITS if isinstance(parts.body[index].output_type, Binary) else Target.OCTETS
-    return Target.BITS if parts.body[index + 1].on_array else Target.OCTETS
+    layers = parts.layers
+    if index + 1 == len(layers):
+        return Target.BITS if isinstance(layers[index].output_type, Binary) else Target.OCTETS
+    return Target.BITS if layers[index + 1].on_array else Target.OCTETS
 
 
 def place(layers: tuple[Lowered, ...], config: Config) -> tuple[dict[str, Placement], int]:
@@ -132,11 +137,11 @@ def place(layers: tuple[Lowered, ...], config: Config) -> tuple[dict[str, Placem
         at += octets
 
     wanted = Target.BITS if first.on_array else Target.OCTETS
-    put(first.input, first.input_type, first.dense.fan_in, wanted,
-        Placement.octets_of(wanted, first.dense.fan_in))
+    put(first.input, first.input_type, first.sums.fan_in, wanted,
+        Placement.octets_of(wanted, first.sums.fan_in))
     for lowered in layers:
         layer = lowered.layer
-        put(layer.output, layer.output_type, layer.dense.channels, lowered.target,
+        put(layer.output, layer.output_type, layer.sums.channels, lowered.target,
             Placement.octets_of(lowered.target, lowered.made))
     size = config.memory_depth * config.memory_width // 8
     if at > size:

@@ -25,8 +25,8 @@ def test_integers_answer_as_reals_do(name):
 
 def test_default_network():
     body = split(to_integer(load(models.network()))).body
-    assert [layer.dense.weights.shape for layer in body] == [(256, 64), (256, 256), (10, 256)]
-    assert [layer.dense.bits for layer in body] == [8, 1, 8]
+    assert [layer.sums.weights.shape for layer in body] == [(256, 64), (256, 256), (10, 256)]
+    assert [layer.sums.bits for layer in body] == [8, 1, 8]
     assert [layer.input_type for layer in body] == [Fixed(5, signed=False), Binary(), Binary()]
     assert json.loads(models.network().with_suffix(".json").read_text())["accuracy"] >= 0.95
 

@@ -56,7 +56,7 @@ def test_host_and_body_make_the_whole():
     graph = network()
     parts = split(graph)
     x = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 1))
-    body = [node for layer in parts.body for node in (layer.dense, layer.activation) if node]
+    body = [node for layer in parts.body for node in (layer.sums, layer.activation) if node]
     found = on_host(parts.suffix, on_host(tuple(body), on_host(parts.prefix, x)))
     np.testing.assert_array_equal(found, golden.run(graph, x))
 
@@ -75,8 +75,8 @@ def layers(*nodes, kind=BITS):
 
 @pytest.mark.parametrize(("nodes", "sentence"), [
     (layers(dense(ONES), Relu(name="relu")),
-     ("Node 'relu' in the suffix of 'net' must be one of Affine, ArgMax, BatchNorm, HighestBit, "
-      "not Relu")),
+     ("Node 'relu' in the suffix of 'net' must be one of Affine, ArgMax, AveragePool, BatchNorm, "
+      "Flatten, HighestBit, not Relu")),
     (layers(dense(ONES, "a"), dense(np.ones((1, 3), int), "b")),
      "Dense 'a' must be followed by a Threshold or a Requantize, not Dense 'b'"),
     (layers(dense(ONES), kind=Fixed(9)),
@@ -96,7 +96,7 @@ def layers(*nodes, kind=BITS):
      "Requantize 'r' must make at most 8 bits, not 9"),
     (layers(dense(ONES), SIGN, Requantize(name="r", shift=0, bits=8),
             dense(np.ones((1, 3), int), "b")),
-     "Requantize 'r' must follow a Dense, not Threshold"),
+     "Requantize 'r' must follow a Dense or a Conv, not Threshold"),
 ])
 def test_refusals(nodes, sentence):
     with pytest.raises(StageError, match=f"^{re.escape(sentence)}$"):

@@ -129,7 +129,7 @@ def test_meta_and_name_are_kept():
      "Dense 'a' must have integer weights, not real ones"),
     ([bits_in(2), dense([[300, 1]], "a", 16), SIGN],
      "Dense 'a' must have weights of at most 8 bits, not 16"),
-    ([bits_in(2), SIGN], "Graph 'net' must have at least one Dense layer, not none"),
+    ([bits_in(2), SIGN], "Graph 'net' must have at least one Dense or Conv layer, not none"),
     ([Input(name="x", shape=(9,), type=Fixed(8, signed=False)),
       dense(np.full((1, 9), 127), "a", 8, bias=np.array([2 ** 31]))],
      "Dense 'a' must have sums of at most 32 bits, not a sum of 2147483648"),

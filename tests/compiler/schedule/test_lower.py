@@ -108,16 +108,16 @@ def test_tiles_make_the_sums_of_the_layer(drawn, config):
     raw = unit_sums(lowered, config, x)
     levels = np.concatenate([tile.levels for tile in tiles(lowered, config)])
     levels = levels.reshape(lowered.made, lowered.stride)
-    assert len(raw) == lowered.made >= layer.dense.channels
+    assert len(raw) == lowered.made >= layer.sums.channels
 
     if layer.activation is None:
-        assert (raw + levels[:, 0])[:layer.dense.channels].tolist() == traced["sums"].tolist()
+        assert (raw + levels[:, 0])[:layer.sums.channels].tolist() == traced["sums"].tolist()
     else:
         count = [walk(-levels[channel], raw[channel], lowered.bits)
                  for channel in range(lowered.made)]
         expected = (traced["sums"][:, np.newaxis] >= layer.activation.levels).sum(1)
-        assert count[:layer.dense.channels] == expected.tolist()
-        assert count[layer.dense.channels:] == [0] * (lowered.made - layer.dense.channels)
+        assert count[:layer.sums.channels] == expected.tolist()
+        assert count[layer.sums.channels:] == [0] * (lowered.made - layer.sums.channels)
 
 
 def bits_layer(fan_in=40, channels=10, *, count=None, kind=None, bits=1, shift=None):

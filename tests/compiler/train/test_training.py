@@ -45,7 +45,7 @@ def test_from_pictures_to_integers(pictures):
     np.testing.assert_array_equal(golden.run(after, test.x), golden.run(before, test.x))
     assert (golden.run(after, test.x) == test.labels).mean() == pytest.approx(made.accuracy)
     body = split(after).body
-    assert [layer.dense.bits for layer in body] == [8, 1, 8]
+    assert [layer.sums.bits for layer in body] == [8, 1, 8]
     assert [layer.on_array for layer in body] == [False, True, False]
     assert [layer.input_type for layer in body] == [Fixed(8, signed=False), Binary(), Binary()]
 
