@@ -1,4 +1,4 @@
-"""Reads pictures and labels: IDX files, NumPy files, and scikit-learn's digits."""
+"""Reads pictures and labels: IDX, CIFAR-10 and NumPy files, and scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ DIGITS_TEST_SHARE = 4  # every fourth picture of a class is kept back
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0b: ">i2", 0x0c: ">i4", 0x0d: ">f4", 0x0e: ">f8"}
 IDX_FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
              "test":  ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
+
+CIFAR_PLANES = 3, 32, 32  # of a picture: red, green, blue
+CIFAR_RECORD = 1 + math.prod(CIFAR_PLANES)  # bytes: the class, then the picture
+CIFAR_FILES = {"train": [f"data_batch_{part}.bin" for part in range(1, 6)],
+               "test":  ["test_batch.bin"]}
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
+                 "truck")
 
 
 class DataError(UserError):
@@ -60,8 +67,9 @@ def load(spec: str | Path, *, split: str = "test") -> Dataset:
     ----------
     spec
         An IDX file of pictures, plain or gzipped, with its labels beside it; a folder with MNIST's
-        four such files; an ``.npz`` file with ``x`` and perhaps ``y``; an ``.npy`` file of inputs;
-        or the word "digits" for that data set of scikit-learn (extra ``train``).
+        four such files; a ``.bin`` file of CIFAR-10's records, or a folder with its batches, whose
+        pictures become (32, 32, 3); an ``.npz`` file with ``x`` and perhaps ``y``; an ``.npy`` file
+        of inputs; or the word "digits" for that data set of scikit-learn (extra ``train``).
     split
         "train" or "test": which part of a folder or of the digits.
     """
@@ -71,11 +79,15 @@ def load(spec: str | Path, *, split: str = "test") -> Dataset:
     try:
         if str(spec) == DIGITS and not path.exists():
             return _digits(split)
+        if path.is_dir() and (path / CIFAR_FILES["test"][0]).exists():
+            return _cifar([path / name for name in CIFAR_FILES[split]], path)
         if path.is_dir():
             return _idx_pair(_with_suffix(path / IDX_FILES[split][0]), path.name)
         match path.suffix:
             case ".npz":
                 return _npz(path)
+            case ".bin":
+                return _cifar([path], path)
             case ".npy":
                 with path.open("rb") as file:
                     return _dataset(np.load(file, allow_pickle=False), None, path)
@@ -135,6 +147,27 @@ def _digits(split: str) -> Dataset:
     chosen = test if split == "test" else ~test
     return Dataset(digits.data[chosen].astype(np.uint8), digits.target[chosen].astype(np.int64),
                    tuple(map(str, digits.target_names)), DIGITS)
+
+
+def _cifar(files: list[Path], path: Path) -> Dataset:
+    """Read records of CIFAR-10: a class, then the planes of red, green and blue, row by row."""
+    records = [_cifar_records(file) for file in files]
+    labels = np.concatenate([part[:, 0] for part in records])
+    planes = np.concatenate([part[:, 1:] for part in records]).reshape(-1, *CIFAR_PLANES)
+    pictures = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+    return _dataset(pictures, labels, path, classes=CIFAR_CLASSES)
+
+
+def _cifar_records(file: Path) -> Array:
+    raw = np.fromfile(file, np.uint8)
+    if not raw.size or raw.size % CIFAR_RECORD:
+        raise DataError(f"'{file}' must hold CIFAR-10 records of {CIFAR_RECORD} bytes each, "
+                        f"not {raw.size} bytes")
+    records = raw.reshape(-1, CIFAR_RECORD)
+    if records[:, 0].max() >= len(CIFAR_CLASSES):
+        raise DataError(f"'{file}' must hold classes of 0 to {len(CIFAR_CLASSES) - 1} as CIFAR-10 "
+                        f"has them, not {records[:, 0].max()}")
+    return records
 
 
 def _with_suffix(path: Path) -> Path:

@@ -86,6 +86,48 @@ def test_digits_without_scikit_learn(monkeypatch):
         load("digits")
 
 
+CIFAR = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+
+
+def write_cifar(path, pictures, labels):
+    """Records of a class, then the planes of red, green and blue."""
+    path.write_bytes(b"".join(
+        bytes([label]) + b"".join(picture[..., plane].tobytes() for plane in range(3))
+        for picture, label in zip(pictures, labels, strict=True)))
+
+
+def test_cifar_file(tmp_path):
+    write_cifar(tmp_path / "some.bin", CIFAR, [3, 9, 0, 1])
+    data = load(tmp_path / "some.bin")
+    np.testing.assert_array_equal(data.x, CIFAR)
+    np.testing.assert_array_equal(data.labels, [3, 9, 0, 1])
+    assert data.x.dtype == np.uint8
+    assert data.classes[3] == "cat"
+    assert data.shaped((32, 32, 3)).shape == CIFAR.shape
+
+
+def test_cifar_folder(tmp_path):
+    write_cifar(tmp_path / "test_batch.bin", CIFAR[:1], [7])
+    for part in range(5):
+        write_cifar(tmp_path / f"data_batch_{part + 1}.bin", CIFAR[[part % 4]], [part])
+    np.testing.assert_array_equal(load(tmp_path).x, CIFAR[:1])
+    train = load(tmp_path, split="train")
+    np.testing.assert_array_equal(train.x, CIFAR[[0, 1, 2, 3, 0]])
+    np.testing.assert_array_equal(train.labels, range(5))
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    (b"", "must hold CIFAR-10 records of 3073 bytes each, not 0 bytes"),
+    (bytes(3074), "must hold CIFAR-10 records of 3073 bytes each, not 3074 bytes"),
+    (b"\x0a" + bytes(3072), "must hold classes of 0 to 9 as CIFAR-10 has them, not 10"),
+])
+def test_damaged_cifar(tmp_path, content, sentence):
+    path = tmp_path / "some.bin"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="^" + re.escape(f"'{path}' {sentence}") + "$"):
+        load(path)
+
+
 @pytest.mark.parametrize(("content", "sentence"), [
     (b"", "must begin as IDX files do, with 00 00, a type and a number of axes, not nothing"),
     (b"PK\3\4", ("must begin as IDX files do, with 00 00, a type and a number of axes, "

@@ -158,12 +158,6 @@ def test_classes_that_are_no_text(folder):
     refused(folder, "classes.txt' must be text in UTF-8$")
 
 
-def test_convolutions(tmp_path):
-    (tmp_path / "8-0-weights.bin").write_bytes(bytes(8))
-    refused(tmp_path, "must hold a network of dense layers .* not the 9 layers of CNV: "
-                      "convolution is not supported yet$")
-
-
 def test_input_type(folder):
     assert load(folder, input_type="uint8").input.type == Fixed(8, signed=False)
     refused(folder, "must be uint8, not Real", input_type="real")

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from compiler import golden
+from compiler import datasets, golden
 from compiler.check import check
 from compiler.frontends import load
-from compiler.ir import ArgMax, Dense, Fixed, HighestBit, Real
+from compiler.ir import ArgMax, Dense, Fixed, HighestBit, Real, Weighted
 from tests.compiler.frontends.real_data import mnist_test, shared
 
 
@@ -59,8 +59,17 @@ def test_convolutions_are_refused(name):
         assert refusal.endswith(f"{what} is not supported yet")
 
 
-def test_cnv_is_refused():
-    folder = shared("bnn-pynq/cifar10/cnvW1A1")
-    assert check(folder) == [
-        (f"Folder '{folder}' must hold a network of dense layers (LFC), not the 9 layers of CNV: "
-        f"convolution is not supported yet")]
+@pytest.mark.parametrize(("name", "count", "right"), [("test20", 20, 17),
+                                                      ("train_first1000", 1000, 976)])
+def test_cnv(name, count, right):
+    graph = load(shared("bnn-pynq/cifar10/cnvW1A1"))
+    assert graph.name == "cnvW1A1"
+    assert graph.input.shape == (32, 32, 3)
+    assert graph.meta["classes"][:2] == ["Airplane", "Automobile"]
+    assert [node.weights.shape for node in graph.nodes if isinstance(node, Weighted)] == [
+        (64, 3, 3, 3), (64, 3, 3, 64), (128, 3, 3, 64), (128, 3, 3, 128), (256, 3, 3, 128),
+        (256, 3, 3, 256), (512, 256), (512, 512), (10, 512)]
+    data = datasets.load(shared(f"cifar10/{name}.bin"))
+    assert len(data) == count
+    found = [golden.run(graph, data.x[at:at + 100]) for at in range(0, count, 100)]
+    assert (np.concatenate(found) == data.labels).sum() == right
