@@ -66,8 +66,8 @@ def _arithmetic(site: Site, fold: Callable[[Array, Array], Array], line: Line,
             raise site.refusal("must divide by a constant, not by a tensor")
         return _affine(site, right, *swapped(left.values.astype(np.float64)))
     raise site.refusal(f"must have one constant among its inputs, not the two tensors "
-                       f"{quoted(site.proto.input[0])} and {quoted(site.proto.input[1])}: joining "
-                       f"tensors is not supported yet")
+                       f"{quoted(site.proto.input[0])} and {quoted(site.proto.input[1])}: "
+                       f"only Add and Concat join tensors")
 
 
 def _fold(site: Site, function: Callable[[Array, Array], Array], a: Array, b: Array) -> Constant:

@@ -12,16 +12,18 @@ from compiler.frontends.onnx_file import read_tensor
 from compiler.frontends.onnx_ops import (
     AFTER_CLASS,
     AFTER_CLIP,
+    AFTER_PAD,
     AFTER_TRUTH,
     DOMAINS,
     HANDLERS,
     LATER,
     NETWORK,
+    PICTURES,
 )
-from compiler.frontends.onnx_site import Builder, Site
-from compiler.frontends.onnx_values import Clipped, Constant, Operand, Tensor, Truth
+from compiler.frontends.onnx_site import ACTIVATION_LIMIT, Builder, Site, channels_first
+from compiler.frontends.onnx_values import Clipped, Constant, Operand, Padded, Tensor, Truth
 from compiler.frontends.refusal import ModelError, Refusal, quoted
-from compiler.ir import Binary, Dense, Fixed, Flatten, Graph, Input, Real, TensorType
+from compiler.ir import Binary, Fixed, Graph, Input, Node, Real, TensorType, Weighted
 
 
 __all__ = ["read"]
@@ -29,14 +31,15 @@ __all__ = ["read"]
 Array = np.ndarray[Any, Any]
 Proto = Any
 
-ACTIVATION_LIMIT = 1 << 24  # elements of the input, all samples of the model's batch
-_FLOATS = (1, 10, 11, 16)   # TensorProto.FLOAT, FLOAT16, DOUBLE, BFLOAT16
+_FLOATS = (1, 10, 11, 16)  # TensorProto.FLOAT, FLOAT16, DOUBLE, BFLOAT16
 _UINT8, _INT8 = 2, 3
 
 
 def read(model: Proto, path: Path, input_type: TensorType | None = None) -> Graph:
     """Return the graph of the ONNX ``model`` that was in the file ``path``.
 
+    Pictures are (channels, height, width) in ONNX, and (height, width, channels) in our graph, the
+    user's own among them: a model's input of (1, 3, 32, 32) is given as (batch, 32, 32, 3).
     Nodes that the output does not depend on are left out. Raises `ModelError` with every reason
     found why the model is not taken: what is wrong with a node hides only what depends on it.
     """
@@ -50,7 +53,16 @@ def read(model: Proto, path: Path, input_type: TensorType | None = None) -> Grap
     walk.end()
     producer = f"{model.producer_name} {model.producer_version}".strip()
     source = f"{path.name} ({producer})" if producer else path.name
-    return Graph(tuple(builder.nodes), name=path.stem, meta={"source": source})
+    return Graph(_needed(builder.nodes), name=path.stem, meta={"source": source})
+
+
+def _needed(nodes: list[Node]) -> tuple[Node, ...]:
+    """Leave out what was read only to ask for its shape."""
+    needed = {nodes[0].name, nodes[-1].name}
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return tuple(node for node in nodes if node.name in needed)
 
 
 def _live_nodes(graph: Proto) -> tuple[str, list[Proto]]:
@@ -137,6 +149,8 @@ class _Walk:
             raise site.refusal("must read numbers, as Where or Cast make of a comparison")
         if isinstance(operand, Clipped) and kind not in AFTER_CLIP:
             raise site.refusal("must be a sign or Quant, as it follows a Clip that is not ReLU")
+        if isinstance(operand, Padded) and kind not in AFTER_PAD:
+            raise site.refusal("must be Conv or AveragePool, as it follows a Pad")
 
     def _operand(self, name: str, site: Site) -> Operand | None:
         if name not in self._operands:
@@ -153,37 +167,37 @@ class _Walk:
         builder = self._builder
         if not self._refusals:
             output = self._operands.get(builder.output)
-            if isinstance(output, Truth | Clipped):
-                self._refusals.append(f"Output {quoted(builder.output)} must hold what a dense "
-                                      f"layer made, not a comparison or what a Clip cut")
+            if isinstance(output, Truth | Clipped | Padded):
+                self._refusals.append(f"Output {quoted(builder.output)} must hold what a layer "
+                                      f"made, not a comparison or what a Clip or Pad made of it")
             elif not isinstance(output, Tensor) or builder.nodes[-1].name != output.name:
                 self._refusals.append(f"Output {quoted(builder.output)} must depend on the input")
-            elif not any(isinstance(node, Dense) for node in builder.nodes):
-                self._refusals.append("The model must have at least one dense layer "
-                                      "(Gemm or MatMul)")
-            elif not output.in_order:
+            elif not any(isinstance(node, Weighted) for node in _needed(builder.nodes)):
+                self._refusals.append("The model must have at least one layer with weights "
+                                      "(Conv, Gemm or MatMul)")
+            elif not output.in_order and not builder.is_picture(output):
                 self._refusals.append(f"Output {quoted(builder.output)} must have the channels of "
-                                      f"a dense layer in their order")
+                                      f"a layer in their order")
         if self._refusals:
             raise ModelError(self._refusals)
 
 
 def _make_input(builder: Builder, value: Proto, facts: Mapping[str, str],
                 given: TensorType | None) -> Tensor:
-    """Add the Input, and a Flatten where it has several axes."""
+    """Add the Input; and a Flatten behind a picture if nothing needs it as one, so that the
+    elements of a dense network have whatever each of them is given."""
     batch, shape = _input_shape(value)
     builder.batch = batch
     places = np.arange(int(np.prod(shape))).reshape(shape)
     if len(shape) == 3 and not _channels_last(builder, value.name, facts):
         channels, height, width = shape
         shape = height, width, channels
-        places = np.arange(places.size).reshape(shape).transpose(2, 0, 1)
+        places = channels_first(shape)
     elif len(shape) == 2:
         shape = *shape, 1
     node = Input(name=value.name, shape=shape, type=given or _input_type(value, facts))
     tensor = builder.add(node, places)
-    # Dense layers and what is elementwise are all there is, and the same on a flat tensor.
-    return tensor if len(shape) == 1 else builder.emit(Flatten, tensor, f"{value.name}_flat")
+    return tensor if builder.has(PICTURES) else builder.flat(tensor)
 
 
 def _input_shape(value: Proto) -> tuple[int, tuple[int, ...]]:

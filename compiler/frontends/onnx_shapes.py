@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from compiler.frontends.onnx_site import Site
-from compiler.frontends.onnx_values import Operand, apply
+from compiler.frontends.onnx_values import Operand, Tensor, apply
 
 
 __all__ = ["flatten", "reshape", "squeeze", "transpose", "unsqueeze"]
@@ -18,10 +19,14 @@ Array = np.ndarray[Any, Any]
 def _move(site: Site, function: Callable[[Array], Array]) -> Operand:
     """Apply ``function`` to the first input; `apply` tells what it may do."""
     try:
-        return apply(function, site.operand(0), site.builder.batch)
+        moved = apply(function, site.operand(0), site.builder.batch)
     except ValueError as error:
         raise site.refusal(f"must fit the shape of what it reads and keep its batch axis: "
                            f"{error}") from error
+    if isinstance(moved, Tensor) and moved.index.ndim == 1:
+        flat = site.builder.flat(moved)  # each element may now be treated as a channel
+        return replace(moved, name=flat.name)
+    return moved
 
 
 def reshape(site: Site) -> Operand:

@@ -1,7 +1,7 @@
 """What a handler of an ONNX operation sees of its node, and how it adds to our graph."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,16 +9,17 @@ import numpy as np
 
 from compiler.frontends.onnx_values import Constant, Operand, Tensor
 from compiler.frontends.refusal import Refusal, quoted
-from compiler.ir import Node, Result
+from compiler.ir import Flatten, Node, Result
 
 
-__all__ = ["Builder", "Site"]
+__all__ = ["ACTIVATION_LIMIT", "Builder", "Site", "channels_first"]
 
 Array = np.ndarray[Any, Any]
 Number = TypeVar("Number", float, Array, Array | float)
 Proto = Any
 
 MAX_AXES = 8  # of any tensor
+ACTIVATION_LIMIT = 1 << 24  # elements of any tensor that depends on the input
 _FLOAT, _INT, _STRING, _TENSOR, _FLOATS, _INTS = 1, 2, 3, 4, 6, 7  # AttributeProto.Type
 
 
@@ -32,6 +33,7 @@ class Builder:
         self.nodes: list[Node] = []
         self._results: dict[str, Result] = {}
         self._readers: dict[str, list[Proto]] = {}
+        self._kinds = {proto.op_type for proto in live}
         for proto in live:
             for name in dict.fromkeys(proto.input):
                 self._readers.setdefault(name, []).append(proto)
@@ -39,6 +41,10 @@ class Builder:
     def readers(self, name: str) -> list[Proto]:
         """The ONNX nodes that read a tensor, of those that the output depends on."""
         return self._readers.get(name, [])
+
+    def has(self, kinds: Collection[str]) -> bool:
+        """Whether the model has an operation of one of ``kinds``."""
+        return not self._kinds.isdisjoint(kinds)
 
     def is_used(self, name: str) -> bool:
         """Whether a node reads a tensor, or the model puts it out."""
@@ -55,18 +61,37 @@ class Builder:
     def add(self, node: Node, index: Array | None = None) -> Tensor:
         """Add a node; raises `GraphError` at once where it does not fit what it reads.
 
-        Its elements are where ``index`` has them, or in order.
+        Its elements are where ``index`` has them, or a picture's channels first, or in order.
         """
         result = node.result(*(self._results[name] for name in node.inputs))
+        if math.prod(result[0]) > ACTIVATION_LIMIT:
+            raise Refusal(f"Node {quoted(node.name)} must make at most {ACTIVATION_LIMIT} "
+                          f"elements, not {math.prod(result[0])}")
         self._results[node.name] = result
         self.nodes.append(node)
         if index is None:
-            index = np.arange(math.prod(result[0])).reshape(result[0])
+            index = channels_first(result[0])
         return Tensor(node.name, index)
 
     def emit(self, kind: type[Node], of: Tensor, name: str, **fields: Any) -> Tensor:
         """Add a node that keeps every element in its place."""
         return self.add(kind(name=self.free(name), inputs=(of.name,), **fields), of.index)
+
+    def shape(self, of: Tensor) -> tuple[int, ...]:
+        """The shape that a tensor has in our graph, channels last."""
+        return self._results[of.name][0]
+
+    def is_picture(self, of: Tensor) -> bool:
+        """Whether a tensor is a picture of (channels, height, width) for ONNX, as it is, but for
+        the order of its axes, in our graph."""
+        shape = self.shape(of)
+        return len(shape) == 3 and bool(np.array_equal(of.index, channels_first(shape)))
+
+    def flat(self, of: Tensor) -> Tensor:
+        """Return a tensor that is flat in our graph too, its elements in the same places."""
+        if len(self.shape(of)) <= 1:
+            return of
+        return self.emit(Flatten, of, f"{of.name}_flat")
 
     def free(self, name: str) -> str:
         """Return ``name``, or a name like it that no node has."""
@@ -91,6 +116,13 @@ class Builder:
         if (rows != rows[0]).any():
             raise ValueError("values that differ within a channel")
         return rows[0]
+
+
+def channels_first(shape: tuple[int, ...]) -> Array:
+    """Return where each element of an ONNX tensor is in ours of ``shape``, if it is a picture
+    with its axes in the usual order, or else if nothing has moved."""
+    index = np.arange(math.prod(shape)).reshape(shape)
+    return index.transpose(2, 0, 1) if len(shape) == 3 else index
 
 
 class Site:
@@ -177,6 +209,13 @@ class Site:
     def integers(self, name: str) -> list[int] | None:
         item = self._attribute(name, _INTS)
         return None if item is None else [int(value) for value in item.ints]
+
+    def pair(self, name: str, default: tuple[int, int] | None = None) -> tuple[int, int]:
+        """Two integers of at least 1, along y and along x."""
+        values = self.integers(name) or (None if default is None else list(default))
+        if values is None or len(values) != 2 or min(values) < 1:
+            raise self.refusal(f"must have two integers of at least 1 as '{name}', not {values}")
+        return values[0], values[1]
 
     def number(self, name: str, default: float) -> float:
         item = self._attribute(name, _FLOAT, _INT)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 
-__all__ = ["Clipped", "Constant", "Operand", "Tensor", "Truth", "apply"]
+__all__ = ["Clipped", "Constant", "Operand", "Padded", "Tensor", "Truth", "apply"]
 
 Array = np.ndarray[Any, Any]
 
@@ -70,6 +70,13 @@ class Clipped(Tensor):
     def hides(self, levels: Array) -> bool:
         """Whether comparing ``x >= level`` after the cut differs from comparing before it."""
         return bool((levels <= self.low).any() or (levels > self.high).any())
+
+
+@dataclass(frozen=True, eq=False)
+class Padded(Tensor):
+    """Our tensor, a picture, in a border of zeros for a reader that can make one itself."""
+
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
 
 
 Operand = Constant | Tensor

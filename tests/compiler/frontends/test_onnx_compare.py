@@ -93,5 +93,5 @@ def test_refusals(tmp_path, build, match):
 
 def test_a_comparison_at_the_end(tmp_path):
     net = Net([1, 5])
-    with pytest.raises(ModelError, match="must hold what a dense layer made, not a comparison"):
+    with pytest.raises(ModelError, match="must hold what a layer made, not a comparison"):
         net.load(tmp_path, net.node("Less", net.end("x", 5), np.array(0.0)))

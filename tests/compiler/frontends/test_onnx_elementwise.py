@@ -155,8 +155,8 @@ def test_clip_elsewhere(tmp_path):
 def test_clip_at_the_end(tmp_path):
     net = Net([1, 5])
     clipped = net.node("Clip", net.end("x", 5), np.array(-1.0), np.array(1.0))
-    with pytest.raises(ModelError, match="must hold what a dense layer made, not a comparison or "
-                                         "what a Clip cut$"):
+    with pytest.raises(ModelError, match="must hold what a layer made, not a comparison or what a "
+                                         "Clip or Pad made of it$"):
         net.load(tmp_path, clipped)
 
 
@@ -226,8 +226,8 @@ def test_top_1(tmp_path, opset):
     ("Div", (np.zeros(5),), {}, "must divide by numbers other than 0$"),
     ("Add", (np.ones(4),), {}, r"must have a summand for each channel of \(5,\), not shape \(4,"),
     ("Add", (np.ones((2, 5)),), {}, "must have a summand for each channel"),
-    ("Add", ("x",), {}, ("must have one constant among its inputs, not the two tensors 'x' and "
-                        "'x': joining tensors is not supported yet$")),
+    ("Mul", ("x",), {}, ("must have one constant among its inputs, not the two tensors 'x' and "
+                        "'x': only Add and Concat join tensors$")),
     ("Mul", (), {}, "must have at least 2 inputs, not 1$"),
     ("BatchNormalization", (*[np.ones(5)] * 3, -np.ones(5)), {},
      r"must have variances that are not negative, not -1\.0$"),

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from onnx import TensorProto, numpy_helper
 
 from compiler import datasets, golden
-from compiler.check import check
 from compiler.frontends import load
-from compiler.ir import ArgMax, Dense, Fixed, HighestBit, Real, Weighted
+from compiler.ir import ArgMax, Conv, Dense, Fixed, HighestBit, Real, Weighted
 from tests.compiler.frontends.real_data import mnist_test, shared
 
 
@@ -48,15 +48,31 @@ def test_brevitas(name):
     np.testing.assert_allclose(golden.run(graph, expected["x"]), expected["y"], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["brevitas/cnn_w1a1.onnx", "brevitas/cnn_w1a1_clean.onnx",
-                                  "mnist-conv/model.onnx"])
-def test_convolutions_are_refused(name):
-    refusals = check(shared(name))
-    assert len(refusals) == 4
-    for refusal, kind, what in zip(refusals, ["Conv", "MaxPool"] * 2,
-                                   ["convolution", "pooling"] * 2, strict=True):
-        assert f"({kind}) must be a dense layer" in refusal
-        assert refusal.endswith(f"{what} is not supported yet")
+@pytest.mark.parametrize("name", ["cnn_w1a1", "cnn_w1a1_clean"])
+def test_brevitas_convolutions(name):
+    graph = load(shared(f"brevitas/{name}.onnx"))
+    assert graph.input.shape == (28, 28, 1)
+    assert [(type(node), node.bits) for node in graph.nodes if isinstance(node, Weighted)] == [
+        (Conv, 1), (Conv, 1), (Dense, 1)]
+    expected = np.load(shared("brevitas/cnn_w1a1_expected.npz"))
+    pictures = expected["x"].transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(golden.run(graph, pictures), expected["y"], atol=1e-4)
+
+
+def test_float_convolutions_on_mnist():
+    graph = load(shared("mnist-conv/model.onnx"), input_type="uint8")
+    assert graph.input.shape == (28, 28, 1)
+    images, labels = mnist_test()
+    found = [golden.run(graph, images[at:at + 200]).argmax(-1) for at in range(0, 10000, 200)]
+    assert (np.concatenate(found) == labels).sum() == 9891
+
+
+def test_float_convolutions_on_their_own_input():
+    folder = shared("mnist-conv/test_data_set_0")
+    given, expected = (numpy_helper.to_array(TensorProto.FromString((folder / name).read_bytes()))
+                       for name in ("input_0.pb", "output_0.pb"))
+    graph = load(shared("mnist-conv/model.onnx"))
+    np.testing.assert_allclose(golden.run(graph, given.transpose(0, 2, 3, 1)), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "count", "right"), [("test20", 20, 17),
