@@ -14,14 +14,13 @@ class Config:
     """One accelerator. Equal configurations run the same images.
 
     The accelerator moves *words* of ``simd`` bits: ``simd`` binary channels, or ``simd // 8``
-    channels of 8 bits. ``group`` words lie side by side at one address of the activation memory.
+    channels of 8 bits. ``p`` words lie side by side at one address of the activation memory.
     """
 
-    p: int = 2                    # pixels that share each weight
+    p: int = 2                    # pixels that share each weight, words at an address
     pe: int = 8                   # channels that share each activation, on the array
     simd: int = 32                # binary lanes that one PE sums in a cycle
     fixed_pe: int = 4             # channels of the fixed-point unit, simd // 8 products each
-    group: int = 2                # words at an address of the activation memory
     memory_depth: int = 16384     # addresses of the activation memory
     weight_depth: int = 256       # weight words (pe * simd bits) in the weight queue
     level_depth: int = 256        # levels in the level queue
@@ -45,14 +44,14 @@ class Config:
         # Bits are gathered by octets; a descriptor counts the channels of a tile in 7 bits; and an
         # address of the memory holds a part of a weight word of either unit.
         for name, low, high in (("pe", 8, 64), ("fixed_pe", 1, self.pe),
-                                ("group", 1, self.fixed_pe)):
+                                ("p", 1, self.fixed_pe)):
             value = getattr(self, name)
             if value & value - 1 or not low <= value <= high:
                 raise ValueError(f"'{name}' must be a power of two between {low} and {high}, "
                                  f"not {value!r}")
         widest = max(32, self.pe)  # what the drain writes at once
         if self.memory_width < widest:
-            raise ValueError(f"'group' words must have at least {widest} bits, "
+            raise ValueError(f"'p' words must have at least {widest} bits, "
                              f"not {self.memory_width!r}")
         if self.memory_depth * self.memory_width // 8 > 1 << 20 or self.memory_depth > 1 << 16:
             raise ValueError(f"'memory_depth' must be at most {1 << 16}, and its octets at most "
@@ -78,7 +77,7 @@ class Config:
     @property
     def memory_width(self):
         """Bits at an address of the activation memory."""
-        return self.group * self.simd
+        return self.p * self.simd
 
     @property
     def weight_width(self):

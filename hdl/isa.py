@@ -12,11 +12,11 @@ from amaranth import unsigned
 from amaranth.lib import data
 
 
-__all__ = ["HEADER", "HEADER_HALVES", "MAGIC", "VERSION", "Activation", "Cause", "Head", "Layer",
-           "Opcode", "Target"]
+__all__ = ["HEADER", "HEADER_HALVES", "LAYER_HALVES", "LOOPS", "MAGIC", "VERSION", "WALK_HALVES",
+           "Activation", "Cause", "Feed", "Head", "Layer", "Loop", "Opcode", "Target", "Walk"]
 
 
-VERSION = 1
+VERSION = 2
 MAGIC = 0x4D4C_4E58  # "XNLM" in the flash
 
 # Fields of the header, each one word of 32 bits. An address counts octets from the beginning of
@@ -30,7 +30,7 @@ class Opcode(enum.IntEnum):
     """What a packet is."""
 
     END      = 0  # the frame ends when every layer has; nothing follows
-    LAYER    = 1  # a descriptor follows
+    LAYER    = 1  # a `Walk` for each `Loop` follows, then a `Layer`
     WEIGHTS  = 2  # ``count`` weight words of the array follow
     FIXED    = 3  # ``count`` weight words of the fixed-point unit follow
     RESIDENT = 4  # as WEIGHTS, but taken from the activation memory, from ``address`` on
@@ -61,16 +61,66 @@ class Target(enum.IntEnum):
     BITS   = 0  # one bit each, the channels of a tile side by side
     OCTETS = 1  # 8 bits each
     SUMS   = 2  # 32 bits each
+    PLANES = 3  # ``bits`` planes of one bit each, the highest first, ``plane`` addresses apart
 
 
-# One dense layer. Sums are made for ``tiles`` times ``channels`` channels; each reads ``words``
-# words from ``source`` on. Levels of a channel lie in heap order (the children of node i are 2i
-# and 2i + 1), each less its parent's, so that adding the levels met on the way compares with each.
+class Feed(enum.IntEnum):
+    """How words of a row come from the activation memory, ``p`` of them at an address."""
+
+    CHAIN = 0  # neighbouring pixels (or words of a dense layer): each word moves on to the pixel
+               # before it, so a word of every pixel takes one new word
+    WHOLE = 1  # the first word of each address, for one pixel
+    GROUP = 2  # all words of each address in turn, for one pixel
+
+
+class Loop(enum.IntEnum):
+    """The loops around the words of a sum, innermost first. A turn of the innermost is a *pass*."""
+
+    PART   = 0  # bit planes of the input, highest first; or tiles of the fixed-point unit that
+                # make an octet together
+    ACROSS = 1  # groups of pixels along x: of a row, or of a window that is pooled
+    DOWN   = 2  # rows of a window that is pooled
+    COLUMN = 3  # windows along x
+    ROW    = 4  # rows, or rows of windows
+    TILE   = 5  # groups of channels that share activations
+    WORD   = 6  # and those of them that begin a word
+    BEGIN  = 7  # no loop: where the first pass begins
+
+
+# What a turn of a loop changes, after the turns of the inner loops. ``source`` counts words, which
+# lie ``p`` to an address; ``output`` counts octets. All are modulo their size. Places of inner
+# loops are not taken back first, so these are differences from their last turn.
+Walk = data.StructLayout({
+    "count":       12,  # turns
+    "output_high": 4,
+    "source":      16,
+    "x":           8,   # of the first pixel, before the picture's own border
+    "y":           8,
+    "output":      16,
+})
+WALK_HALVES = Walk.size // 16
+
+
+# One layer. A pass sums the words of ``height`` x ``depth`` rows; a row has ``taps`` words from a
+# place in memory on, and begins ``step`` addresses after the one before. Levels of a channel lie
+# in heap order (the children of node i are 2i and 2i + 1), each less its parent's, so that adding
+# the levels met on the way compares with each.
+#
+# In a layer of the array, PART are the bit planes of the input: sums double from each to the next.
+# In one of the fixed-point unit they are tiles whose weights follow each other.
 Layer = data.StructLayout({
-    "source":     16,  # address in the activation memory
-    "words":      12,  # words of one sum
-    "tiles":      12,
-    "output":     20,  # address in the activation memory, octets
+    "taps":       12,  # words of a row
+    "height":     4,   # rows of the kernel
+    "depth":      7,   # words of a pixel
+    "step":       10,  # addresses from a row to the next
+    "feed":       unsigned(2),
+    "columns":    8,   # of the input; what lies outside is not summed if ``skip``, else is 0
+    "lines":      8,
+    "skip":       1,
+    "fixed":      1,   # made by the fixed-point unit, not by the array
+    "pixels":     5,   # of the last turn of ACROSS
+    "pool":       1,   # ACROSS and DOWN are a window, whose bits are joined
+    "pitch":      12,  # from a pixel to the next, in units of 4 octets, after its last result
     "channels":   7,   # of a tile that are made
     "stride":     8,   # levels of a channel
     "activation": unsigned(2),
@@ -79,9 +129,11 @@ Layer = data.StructLayout({
     "shift":      5,
     "signed":     1,   # saturate to a signed range
     "flip":       1,   # invert bit 7 of an octet: 0 .. 255 is kept as -128 .. 127
-    "fixed":      1,   # made by the fixed-point unit, not by the array
-    "reserved":   5,
+    "zero":       1,   # bit 7 of an octet outside the picture
+    "plane":      10,  # addresses from a plane of the result to the next
 })
+LAYER_HALVES = Layer.size // 16
+LOOPS = len(Loop) - 1
 
 
 class Cause(enum.IntEnum):

@@ -40,7 +40,7 @@ def fit(board: Board) -> Config:
     return Config(
         clock_hz=board.clock_hz,
         flash_continuous=board.flash_continuous,
-        group=power_of_two(has.spram * SPRAM_BITS // usual.simd),
+        p=power_of_two(has.spram * SPRAM_BITS // usual.simd),
         memory_depth=SPRAM_DEPTH,
         fixed_pe=min(usual.pe, power_of_two(has.dsp * PRODUCTS_OF_DSP // usual.fixed_simd)),
     )
