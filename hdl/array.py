@@ -18,7 +18,7 @@ class XnorArray(wiring.Component):
 
     Throughput is one word a cycle; nothing stalls. ``keep`` comes two cycles after its word, and
     ``capture`` four cycles after the last word of a sum. In the cycle after ``capture`` the sums
-    begin to shift out, channel 0 first, one for each cycle of ``shift``.
+    begin to shift out, one for each cycle of ``shift``: channel 0 of pixel 0 first, pixel by pixel.
 
     Members
     -------
@@ -32,8 +32,8 @@ class XnorArray(wiring.Component):
         Words of the channels, channel 0 lowest.
     shift : In(1)
         Step to the next channel.
-    halves : Out(p * binary_width)
-        Half sums of one channel, signed, pixel 0 lowest.
+    half : Out(signed(binary_width))
+        Half sum of one channel of one pixel.
     """
     def __init__(self, config):
         self._config = config
@@ -43,15 +43,15 @@ class XnorArray(wiring.Component):
             "activations": In(config.p * config.simd),
             "weights":     In(config.pe * config.simd),
             "shift":       In(1),
-            "halves":      Out(config.p * config.binary_width),
+            "half":        Out(signed(config.binary_width)),
         })
 
     def elaborate(self, platform):
         config = self._config
         m = Module()
 
-        for p in range(config.p):
-            chain = Const(0, config.binary_width)
+        chain = Const(0, config.binary_width)
+        for p in reversed(range(config.p)):
             for pe in reversed(range(config.pe)):
                 a = self.activations.word_select(p, config.simd)
                 w = self.weights.word_select(pe, config.simd)
@@ -64,7 +64,7 @@ class XnorArray(wiring.Component):
                 m.d.comb += lane.shift.eq(self.shift)
                 m.d.comb += lane.chain.eq(chain)
                 chain = lane.half
-            m.d.comb += self.halves.word_select(p, config.binary_width).eq(chain)
+        m.d.comb += self.half.eq(chain)
 
         return m
 

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from hdl.engine import Harvest
 from hdl.isa import Activation, Layer, Target
 
 
@@ -13,28 +14,29 @@ __all__ = ["SUM_OCTETS", "Drain"]
 
 
 SUM_OCTETS = 4
+EARLY = 6  # channels that are still to be taken when the next sums may be on their way
 
 
 class Drain(wiring.Component):
-    """Takes the sums of one tile, a channel at a time, and writes what `hdl.isa.Activation` and
-    `hdl.isa.Target` make of them.
+    """Takes the sums of one pass, channel by channel and pixel by pixel, and writes what
+    `hdl.isa.Activation` and `hdl.isa.Target` make of them.
 
-    In the cycle after ``capture`` it begins. A sum, or a threshold of one bit, takes a cycle; see
-    `compiler.perf` for the others. Sums that are not ``final`` are kept, and added to those of the
-    next capture. ``done`` comes with the last write.
+    In the cycle after ``capture`` it begins. Sums that are not final are kept, and added to those
+    of the next capture. A sum, or a threshold of one bit, takes a cycle; see `compiler.perf` for
+    the others. Bits are gathered to words of ``pe``; where they are pooled, those of a window are
+    joined first. A result that is to be written waits in a register until the memory has time,
+    or until the next one comes.
 
     Members
     -------
     layer : In(Layer)
-        Descriptor; stays as it is from ``capture`` until ``done``.
+        Descriptor; stays as it is from ``capture`` until the drain is resting.
     restart : In(1)
-        A layer begins: results go to ``layer.output`` on.
+        A layer begins.
     capture : In(1)
-        The units capture sums.
-    first, final : In(1)
-        They are the first of their channels; the last.
+        The units capture sums, which are what ``harvest`` (In(Harvest())) says.
     shift : Out(1)
-        Step to the next channel.
+        Step to the next channel; behind the last comes the first of the next pixel.
     half : In(signed(binary_width))
         Half sum of a channel, from the array; 0 in a layer of the fixed-point unit.
     sum : In(signed(fixed_width))
@@ -44,9 +46,14 @@ class Drain(wiring.Component):
     level_release : Out
         How many levels are needed no more.
     write : Out(memory_width // 8)
-        Octets of the activation memory that are written at ``address``, from ``write_data``.
-    done : Out(1)
-        The tile is finished; the next capture may come from the next cycle on.
+        Octets of the activation memory that are to be written at ``address``, from
+        ``write_data``; stays until ``grant`` (In(1)).
+    urgent : Out(1)
+        It must be granted in this cycle.
+    drained : Out(1)
+        The next capture may come from the seventh cycle after this one on.
+    resting : Out(1)
+        Nothing is left to do.
     """
     def __init__(self, config):
         self._config = config
@@ -54,8 +61,7 @@ class Drain(wiring.Component):
             "layer":         In(Layer),
             "restart":       In(1),
             "capture":       In(1),
-            "first":         In(1),
-            "final":         In(1),
+            "harvest":       In(Harvest()),
             "shift":         Out(1),
             "half":          In(signed(config.binary_width)),
             "sum":           In(signed(config.fixed_width)),
@@ -65,29 +71,56 @@ class Drain(wiring.Component):
             "write":         Out(config.memory_width // 8),
             "address":       Out(range(config.memory_depth)),
             "write_data":    Out(config.memory_width),
-            "done":          Out(1),
+            "grant":         In(1),
+            "urgent":        Out(1),
+            "drained":       Out(1),
+            "resting":       Out(1),
         })
 
     def elaborate(self, platform):
         config, layer = self._config, self.layer
         m = Module()
 
-        total   = Signal(signed(config.sum_width))
-        channel = Signal(range(config.pe + 1))
-        steps   = Signal(range(32))
-        final_channel = Signal()
-        m.d.comb += final_channel.eq(channel + 1 == layer.channels)
+        first, double, final, group_last, part_last, window_last, sole = (
+            Signal(name=name) for name in ("first", "double", "final", "group_last", "part_last",
+                                           "window_last", "sole"))
+        pixels = Signal(range(config.p))  # to come, behind this one
+        with m.If(self.capture):
+            flags = self.harvest.flags
+            m.d.sync += first.eq(self.harvest.first)
+            m.d.sync += double.eq(self.harvest.double)
+            m.d.sync += final.eq(self.harvest.final)
+            m.d.sync += group_last.eq(flags.group_last)
+            m.d.sync += part_last.eq(flags.part_last | ~layer.fixed)
+            m.d.sync += window_last.eq(flags.window_last)
+            # Their place is known until those of the next pass with results are on their way.
+            m.d.sync += sole.eq(self.harvest.final & flags.part_first & flags.part_last
+                                & (layer.single | (flags.across_last & (layer.pixels == 0))))
+            m.d.sync += pixels.eq(Mux(layer.single, 0,
+                                      Mux(flags.across_last, layer.pixels, config.p - 1)))
 
+        total   = Signal(signed(config.sum_width))
+        channel = Signal(range(config.pe))
+        channel_last = Signal()
+        early = Signal()
+        steps   = Signal(range(32))
+        m.d.comb += channel_last.eq(channel + 1 == layer.channels)
+        m.d.comb += early.eq((pixels == 0) & (
+            channel == Mux(layer.channels > EARLY, layer.channels - EARLY, 0)))
+
+        # Sums that are not final, or are to be doubled, in the order in which they are taken
         m.submodules.partials = partials = Memory(
-            shape=signed(config.sum_width), depth=config.pe, init=[],
+            shape=signed(config.sum_width), depth=config.p * config.pe, init=[],
             attrs={"ram_style": "block", "no_rw_check": True})
         keep    = partials.write_port()
         partial = partials.read_port()
+        taken   = Signal(range(config.p * config.pe))
 
         # One address names the level that is added next: it is `step` after the first of this
         # channel. In a heap whose root has index 0, the children of i are 2i + 1 and 2i + 2.
         base   = Signal.like(self.level_address)
-        origin = Signal.like(self.level_address)
+        start  = Signal.like(self.level_address)  # of these sums
+        origin = Signal.like(self.level_address)  # of the tile
         step   = Signal(8)
         node   = Signal(8)
         below  = Signal(8)
@@ -107,59 +140,124 @@ class Drain(wiring.Component):
         m.d.comb += addend.eq(self.level)
         with m.If(begin):
             m.d.comb += augend.eq(self.sum | (self.half << 1))  # the idle unit's are 0
-            with m.If(~self.first):
-                m.d.comb += addend.eq(partial.data)
+            with m.If(~first):
+                m.d.comb += addend.eq(Mux(double, partial.data << 1, partial.data))
         with m.If(rounding):
             m.d.comb += addend.eq(half & (rest | total[0]))
         m.d.comb += summed.eq(augend + addend)
 
+        # What the next sum needs of the levels when a channel is done.
+        leave = Signal()
+        ahead = Signal.like(self.level_address)
+        pixel_ends = Signal()
+        ends = Signal()
+        m.d.comb += ends.eq(pixel_ends & (pixels == 0))
+        m.d.comb += ahead.eq(base + layer.stride)
+        m.d.comb += pixel_ends.eq(leave & channel_last)
+        with m.If(leave):
+            m.d.sync += channel.eq(channel + 1)
+            m.d.comb += self.level_release.eq(
+                Mux(final & group_last & (pixels == 0), layer.stride, 0))
+            m.d.sync += base.eq(ahead)
+            with m.If(channel_last):
+                m.d.sync += channel.eq(0)
+                m.d.sync += pixels.eq(pixels - 1)
+                with m.If(~final | (pixels != 0)):
+                    m.d.sync += base.eq(start)
+                with m.Elif(group_last):
+                    m.d.sync += start.eq(ahead)
+                    m.d.sync += origin.eq(ahead)
+                with m.Elif(part_last):
+                    m.d.sync += base.eq(origin)
+                    m.d.sync += start.eq(origin)
+                with m.Else():
+                    m.d.sync += start.eq(ahead)
+
         # Results leave as bits that were gathered, as an octet, or as a sum.
         result = Signal(max(config.pe, 8))
         filled = Signal(range(config.pe))  # bits of `result` that wait for the others
+        joins  = Signal()  # bits are joined with those of the pixel before
         emit   = Signal()
+        fresh_place = Signal()  # the next result is the first of the pass
+        fresh_pixel = Signal()  # or of another pixel of it
         place  = Signal(range(config.memory_depth * config.memory_width // 8))
         width  = {Target.BITS: config.pe // 8, Target.OCTETS: 1, Target.SUMS: SUM_OCTETS}
         inner  = exact_log2(len(self.write))  # bits of `place` that name an octet of an address
-        for target, octets in width.items():
-            with m.If(emit & (layer.target == target)):
-                lanes = ((1 << octets) - 1) << Cat(Const(0, exact_log2(octets)),
-                                                   place[exact_log2(octets):inner])
+        sums   = layer.target == Target.SUMS
+        octets = layer.target == Target.OCTETS
+        bits   = ~sums & ~octets
+        with m.If(self.capture):
+            m.d.sync += fresh_place.eq(1)
+
+        # Bits
+        new     = Signal.like(result)  # `result` with one more
+        closing = Signal()  # the pixel is the last of its window
+        fresh   = Signal()  # `total` is what the cycle before took from a unit
+        full    = Signal()
+        with m.If(leave):
+            m.d.sync += closing.eq(~layer.pool | (window_last & (pixels == 0)))
+        m.d.comb += new.eq(Cat(result[1:], passed | (joins & result[0])))
+        m.d.comb += full.eq(fresh & final & bits & (filled == config.pe - 1))
+
+        pending = Signal()
+        made    = Signal.like(result)
+        onward  = Signal.like(place)
+        m.d.comb += self.urgent.eq(pending & (emit | sums))
+        m.d.comb += onward.eq(Mux(bits | fresh_pixel, layer.pitch << 2, 0)
+                              + Mux(sums, SUM_OCTETS, octets))
+        with m.If(self.grant):
+            m.d.sync += pending.eq(0)
+        with m.If(emit):
+            m.d.sync += pending.eq(1)
+            m.d.sync += place.eq(Mux(fresh_place, self.harvest.output, place + onward))
+            m.d.sync += fresh_place.eq(0)
+            m.d.sync += fresh_pixel.eq(pixel_ends)
+            m.d.sync += made.eq(Mux(bits, new, result ^ Cat(Const(0, 7), layer.flip)))
+        with m.If(fresh & final & bits):
+            m.d.sync += result.eq(new)
+            m.d.sync += filled.eq(filled + 1)
+        with m.If(full):
+            m.d.comb += emit.eq(closing)
+            m.d.sync += joins.eq(~closing)
+        with m.If(self.restart):
+            m.d.sync += filled.eq(0)
+            m.d.sync += joins.eq(0)
+        for target, size in width.items():
+            with m.If(pending & (layer.target == target)):
+                lanes = ((1 << size) - 1) << Cat(Const(0, exact_log2(size)),
+                                                 place[exact_log2(size):inner])
                 m.d.comb += self.write.eq(lanes)
-                m.d.sync += place.eq(place + octets)
         m.d.comb += self.address.eq(place[inner:])
-        sums = layer.target == Target.SUMS
         extended = Signal(signed(8 * SUM_OCTETS))
         m.d.comb += extended.eq(total)
-        octet = result[:8] ^ Cat(Const(0, 7), layer.flip)
-        small = Mux(layer.target == Target.OCTETS, octet.replicate(len(result) // 8), result)
         m.d.comb += self.write_data.eq(Mux(
             sums, extended.replicate(config.memory_width // len(extended)),
-            small.replicate(config.memory_width // len(result))))
-        with m.If(self.restart):
-            m.d.sync += place.eq(layer.output)
-            m.d.sync += filled.eq(0)
+            made.replicate(config.memory_width // len(made))))
 
         rescale = layer.activation == Activation.RESCALE
         slowly  = Signal()  # a channel takes more than one cycle
-        m.d.comb += slowly.eq(self.final & ~sums & (rescale | (layer.target == Target.OCTETS)))
-        fresh   = Signal()  # `total` is what the cycle before took from a unit
+        m.d.comb += slowly.eq(final & ~bits)
         m.d.sync += fresh.eq(begin & ~slowly)
-        m.d.comb += keep.addr.eq(channel - 1)
+        m.d.comb += keep.addr.eq(taken - 1)
         m.d.comb += keep.data.eq(total)
-        m.d.comb += keep.en.eq(fresh & ~self.final)
-        m.d.comb += partial.addr.eq(channel + begin)
+        m.d.comb += keep.en.eq(fresh & ~final)
+        m.d.comb += partial.addr.eq(taken + begin)
 
+        working = Signal()
+        ended   = Signal()  # with the sum that is being written
+        m.d.comb += self.resting.eq(~working & ~pending)
         with m.FSM(name="state"):
             with m.State("IDLE"):
-                m.d.sync += channel.eq(0)
+                m.d.sync += taken.eq(0)
                 m.d.comb += partial.addr.eq(0)
                 with m.If(self.capture):
                     m.next = "TAKE"
 
             with m.State("TAKE"):
+                m.d.comb += working.eq(1)
                 m.d.comb += begin.eq(1)
                 m.d.comb += self.shift.eq(1)
-                m.d.sync += channel.eq(channel + 1)
+                m.d.sync += taken.eq(taken + 1)
                 m.d.sync += total.eq(summed)
                 m.d.sync += node.eq(0)
                 m.d.sync += half.eq(0)
@@ -167,24 +265,22 @@ class Drain(wiring.Component):
                 m.d.sync += steps.eq(Mux(rescale, layer.shift, layer.bits))
                 with m.If(slowly):
                     m.next = "STEP"
+                    with m.If(sums):
+                        m.next = "EMIT"
                 with m.Else():
                     m.d.comb += step.eq(layer.stride)
-                    m.d.sync += base.eq(self.level_address)
-                    m.d.comb += self.level_release.eq(Mux(self.final, layer.stride, 0))
-                    with m.If(final_channel):
+                    m.d.comb += leave.eq(1)
+                    m.d.comb += self.drained.eq(early & ~sole)
+                    with m.If(ends):
                         m.next = "FLUSH"
 
             with m.State("FLUSH"):
-                m.next = "DONE"
-
-            with m.State("DONE"):
-                m.d.comb += emit.eq(self.final & ~sums & (filled == 0))
-                m.d.comb += self.done.eq(1)
-                m.d.sync += base.eq(Mux(self.final, base, origin))
-                m.d.sync += origin.eq(Mux(self.final, base, origin))
+                m.d.comb += working.eq(1)
+                m.d.comb += self.drained.eq(sole)
                 m.next = "IDLE"
 
             with m.State("STEP"):
+                m.d.comb += working.eq(1)
                 m.d.sync += steps.eq(steps - 1)
                 with m.If(rescale):
                     with m.If(steps == 0):
@@ -208,29 +304,34 @@ class Drain(wiring.Component):
                         m.next = "DESCEND"
 
             with m.State("DESCEND"):
+                m.d.comb += working.eq(1)
                 m.d.sync += total.eq(summed)
                 m.next = "STEP"
 
             with m.State("SATURATE"):
+                m.d.comb += working.eq(1)
                 m.d.sync += result.eq(saturated(m, total, layer.bits, layer.signed))
                 m.next = "EMIT"
 
             with m.State("EMIT"):
+                m.d.comb += working.eq(1)
                 m.d.comb += emit.eq(1)
                 m.d.comb += step.eq(layer.stride)
-                m.d.sync += base.eq(self.level_address)
-                m.d.comb += self.level_release.eq(layer.stride)
-                with m.If(channel == layer.channels):
-                    m.d.comb += self.done.eq(1)
-                    m.d.sync += origin.eq(self.level_address)
+                m.d.comb += leave.eq(1)
+                m.d.sync += ended.eq(ends)
+                m.next = "TAKE"
+                with m.If(sums):
+                    m.next = "WRITE"
+                with m.Elif(ends):
+                    m.d.comb += self.drained.eq(1)
                     m.next = "IDLE"
-                with m.Else():
-                    m.next = "TAKE"
 
-        with m.If(fresh & self.final):
-            m.d.comb += emit.eq(sums)
-            m.d.sync += result.eq(Cat(result[1:], passed))
-            m.d.sync += filled.eq(filled + 1)
+            with m.State("WRITE"):
+                m.d.comb += working.eq(1)
+                m.next = "TAKE"
+                with m.If(ended):
+                    m.d.comb += self.drained.eq(1)
+                    m.next = "IDLE"
 
         return m
 

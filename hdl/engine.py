@@ -5,16 +5,46 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.isa import Cause, Layer
+from hdl.walker import Flags
 
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Harvest"]
+
+
+CAPTURE = 6  # cycles from a step to the capture of the sums that its word completes
+
+
+class Harvest(wiring.Signature):
+    """What sums are that a unit captures.
+
+    Members
+    -------
+    first : Out(1)
+        They are the first of their channels.
+    double : Out(1)
+        Those before them count twice: they are of the bit plane above.
+    final : Out(1)
+        They are the last.
+    flags : Out(Flags())
+        Of the pass.
+    output : Out(20)
+        Place of results, octets.
+    """
+    def __init__(self):
+        super().__init__({
+            "first":  Out(1),
+            "double": Out(1),
+            "final":  Out(1),
+            "flags":  Out(Flags()),
+            "output": Out(20),
+        })
 
 
 class Engine(wiring.Component):
     """Takes a descriptor, and moves its words from the feeder and the weight queue to a unit.
 
     A cycle in which a layer runs has one cause; a word moves in those of `Cause.WORK`. The last
-    word of a segment waits until the drain has taken the segment before.
+    word of a segment waits until the drain is about to be done with the segment before.
 
     Members
     -------
@@ -24,26 +54,30 @@ class Engine(wiring.Component):
         A layer begins in the next cycle.
     end : Out(1)
         This cycle is a layer's last.
-    running : Out(1)
-        The words of a layer are being used.
     idle : Out(1)
         No layer runs.
     cause : Out(Cause)
         What this cycle goes to.
-    feed_valid : In(1)
-        The feeder has a word.
+    feed_valid, feed_reads, feed_void, feed_last : In(1)
+        The feeder has a step; what it is.
+    flags : In(Flags())
+        Of the pass; its results go to ``output`` (In(20)).
     weight_valid : In(1)
-        The weight queue has one.
+        The weight queue has a word.
+    request : Out(1)
+        The step would be made, if the memory is granted (``grant`` : In(1)).
     next : Out(1)
-        Both move on.
-    last : Out(1)
-        The word is the last of its sum.
-    keep, capture : Out(1)
-        As the units want them.
-    first, final : Out(1)
-        The segment that is captured is the first of its sums; the last.
+        It is made.
+    use : Out(1)
+        And takes a weight word.
+    capture : Out(1)
+        The units capture sums, which are as ``harvest`` (Out(Harvest())) says; it stays until
+        the drain takes the next.
     drained : In(1)
-        The drain is done with a segment.
+        The drain is about to be done with a segment: the next may be captured from the seventh
+        cycle on.
+    resting : In(1)
+        It has nothing left to do.
     """
     def __init__(self, config):
         self._config = config
@@ -51,88 +85,92 @@ class Engine(wiring.Component):
             "layers":       In(stream.Signature(Layer)),
             "begin":        Out(1),
             "end":          Out(1),
-            "running":      Out(1),
             "idle":         Out(1),
             "cause":        Out(Cause),
             "feed_valid":   In(1),
+            "feed_reads":   In(1),
+            "feed_void":    In(1),
+            "feed_last":    In(1),
+            "flags":        In(Flags()),
+            "output":       In(20),
             "weight_valid": In(1),
+            "request":      Out(1),
+            "grant":        In(1),
             "next":         Out(1),
-            "last":         Out(1),
-            "keep":         Out(1),
+            "use":          Out(1),
             "capture":      Out(1),
-            "first":        Out(1),
-            "final":        Out(1),
+            "harvest":      Out(Harvest()),
             "drained":      In(1),
+            "resting":      In(1),
         })
 
     def elaborate(self, platform):
-        config, layer = self._config, self.layers.payload
+        config, fixed = self._config, self.layers.payload.fixed
         m = Module()
 
-        words   = Signal(12)  # left in this sum
-        tiles   = Signal(12)  # left in this layer
-        segment = Signal(range(config.segment + 1))  # words left in this segment
-        fresh   = Signal(init=1)  # this segment is the first of its sum
+        segment  = Signal(range(config.segment + 1))  # words left in this segment
+        fresh    = Signal()  # this segment is the first of its pass
         draining = Signal()
-        segment_ends = Signal()  # with this word; `last` tells the same of a sum
+        segment_ends = Signal()  # with this word
         last_of_segment = Signal()
-        m.d.comb += last_of_segment.eq(self.last | segment_ends)
-
+        m.d.comb += last_of_segment.eq(self.feed_last | (segment_ends & ~self.feed_void))
         with m.If(self.drained):
             m.d.sync += draining.eq(0)
 
-        captures = Signal(4)
-        keeps    = Signal(2)
+        captures = Signal(CAPTURE - 1)
         m.d.sync += Cat(captures, self.capture).eq(Cat(self.next & last_of_segment, captures))
-        m.d.sync += Cat(keeps, self.keep).eq(Cat(self.next, keeps))
 
         with m.FSM(name="state"):
             with m.State("IDLE"):
                 m.d.comb += self.cause.eq(Cause.PROGRAM)
                 m.d.comb += self.idle.eq(1)
                 m.d.comb += self.begin.eq(self.layers.valid)
-                m.d.sync += words.eq(layer.words)
-                m.d.sync += tiles.eq(layer.tiles)
                 m.d.sync += segment.eq(config.segment)
-                m.d.sync += self.last.eq(layer.words == 1)
                 m.d.sync += segment_ends.eq(0)
+                m.d.sync += fresh.eq(1)
                 with m.If(self.layers.valid):
                     m.next = "RUN"
 
             with m.State("RUN"):
-                m.d.comb += self.running.eq(1)
-                with m.If(~self.weight_valid):
+                ready = Signal()
+                m.d.comb += ready.eq(self.feed_valid & (self.weight_valid | self.feed_void)
+                                     & ~(last_of_segment & draining))
+                m.d.comb += self.request.eq(ready & self.feed_reads)
+                m.d.comb += self.next.eq(ready & (self.grant | ~self.feed_reads))
+                m.d.comb += self.use.eq(self.next & ~self.feed_void)
+                with m.If(~self.weight_valid & ~self.feed_void):
                     m.d.comb += self.cause.eq(Cause.WEIGHTS)
-                with m.Elif(~self.feed_valid):
-                    m.d.comb += self.cause.eq(Cause.ACTIVATIONS)
-                with m.Elif(last_of_segment & draining):
+                with m.Elif(self.feed_valid & last_of_segment & draining):
                     m.d.comb += self.cause.eq(Cause.DRAIN)
-                with m.Else():
+                with m.Elif(self.use):
                     m.d.comb += self.cause.eq(Cause.WORK)
-                    m.d.comb += self.next.eq(1)
+                with m.Else():
+                    m.d.comb += self.cause.eq(Cause.ACTIVATIONS)
 
-                with m.If(self.next):
-                    m.d.sync += words.eq(words - 1)
+                with m.If(self.use):
                     m.d.sync += segment.eq(segment - 1)
-                    m.d.sync += self.last.eq(words == 2)
                     m.d.sync += segment_ends.eq(segment == 2)
                     with m.If(last_of_segment):
                         m.d.sync += draining.eq(1)
                         m.d.sync += segment.eq(config.segment)
                         m.d.sync += segment_ends.eq(0)
-                        m.d.sync += self.first.eq(fresh)
-                        m.d.sync += self.final.eq(self.last)
-                        m.d.sync += fresh.eq(self.last)
-                    with m.If(self.last):
-                        m.d.sync += words.eq(layer.words)
-                        m.d.sync += self.last.eq(layer.words == 1)
-                        m.d.sync += tiles.eq(tiles - 1)
-                        with m.If(tiles == 1):
-                            m.next = "FINISH"
+                        m.d.sync += fresh.eq(self.feed_last)
+                        m.d.sync += self.harvest.first.eq(
+                            fresh & (self.flags.part_first | fixed))
+                        m.d.sync += self.harvest.double.eq(
+                            fresh & ~self.flags.part_first & ~fixed)
+                        m.d.sync += self.harvest.final.eq(
+                            self.feed_last & (self.flags.part_last | fixed))
+                        for name in self.flags.signature.members:
+                            m.d.sync += getattr(self.harvest.flags, name).eq(
+                                getattr(self.flags, name))
+                        m.d.sync += self.harvest.output.eq(self.output)
+                    with m.If(self.feed_last & self.flags.last):
+                        m.next = "FINISH"
 
             with m.State("FINISH"):
                 m.d.comb += self.cause.eq(Cause.DRAIN)
-                with m.If(~draining):
+                with m.If(~draining & self.resting):
                     m.d.comb += self.end.eq(1)
                     m.d.comb += self.layers.ready.eq(1)
                     m.next = "IDLE"

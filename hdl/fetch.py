@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hdl.isa import Head, Layer, Opcode
+from hdl.isa import LAYER_HALVES, WALK_HALVES, Head, Layer, Loop, Opcode
 
 
 __all__ = ["Fetch"]
@@ -14,18 +14,20 @@ __all__ = ["Fetch"]
 class Fetch(wiring.Component):
     """Sends what packets hold where it belongs, in order, a halfword a cycle.
 
-    A packet waits until its content has a place: descriptors while one is waiting for the engine,
-    weights and levels while their queues are full. Copies from the activation memory fill the
-    weight queue with ``memory_width`` bits a cycle, less the cycles that the memory is not
-    granted. Since packets are handled in order, the levels of a tile that come before its last
-    weight word are there when the drain wants them.
+    A packet waits until its content has a place: descriptors while a layer runs, weights and
+    levels while their queues are full. Copies from the activation memory fill the weight queue
+    with ``memory_width`` bits a cycle, less the cycles that the memory is not granted. Since
+    packets are handled in order, the levels of a tile that come before its last weight word are
+    there when the drain wants them.
 
     Members
     -------
     halves : In(stream.Signature(16))
         Packets.
+    walk : Out(1)
+        The halfword that is taken (``half``: Out(16)) is one of the loops of a layer.
     layers : Out(stream.Signature(Layer))
-        Descriptors.
+        Descriptors; each is there until its layer has ended.
     idle : In(1)
         The engine has no layer.
     done : Out(1)
@@ -45,6 +47,8 @@ class Fetch(wiring.Component):
         self._config = config
         super().__init__({
             "halves":       In(stream.Signature(16)),
+            "walk":         Out(1),
+            "half":         Out(16),
             "layers":       Out(stream.Signature(Layer)),
             "idle":         In(1),
             "done":         Out(1),
@@ -72,7 +76,8 @@ class Fetch(wiring.Component):
         opcode  = Signal(4)
         address = Signal(16)
         count   = Signal(12)
-        longest = max(config.weight_width, Layer.size) // 16
+        loops   = len(Loop) * WALK_HALVES
+        longest = max(config.weight_width // 16, loops + LAYER_HALVES)
         place   = Signal(range(longest))  # halfwords of a unit that are done
         is_fixed = (opcode == Opcode.FIXED) | (opcode == Opcode.RESIDENT_FIXED)
 
@@ -97,6 +102,7 @@ class Fetch(wiring.Component):
             m.d.comb += self.part.eq(place[inner:])
             m.d.comb += self.part_data.eq(halves.payload.replicate(lanes))
 
+        m.d.comb += self.half.eq(halves.payload)
         m.d.comb += self.address.eq(address)
         m.d.comb += self.write_data.eq(halves.payload.replicate(lanes))
 
@@ -134,11 +140,12 @@ class Fetch(wiring.Component):
 
             with m.State("LAYER"):
                 m.d.comb += halves.ready.eq(~self.layers.valid)
+                m.d.comb += self.walk.eq(taken & (place < loops))
                 with m.If(taken):
                     m.d.sync += self.layers.payload.eq(
                         Cat(self.layers.payload.as_value()[16:], halves.payload))
                     m.d.sync += place.eq(place + 1)
-                    with m.If(place == self.layers.payload.shape().size // 16 - 1):
+                    with m.If(place == loops + LAYER_HALVES - 1):
                         m.d.sync += self.layers.valid.eq(1)
                         m.next = "HEAD"
 

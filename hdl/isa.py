@@ -114,11 +114,13 @@ Layer = data.StructLayout({
     "depth":      7,   # words of a pixel
     "step":       10,  # addresses from a row to the next
     "feed":       unsigned(2),
-    "columns":    8,   # of the input; what lies outside is not summed if ``skip``, else is 0
+    "columns":    8,   # of the input; what lies outside is not summed if ``skip``, else is 0;
+                       # 0 where nothing lies outside
     "lines":      8,
     "skip":       1,
     "fixed":      1,   # made by the fixed-point unit, not by the array
-    "pixels":     5,   # of the last turn of ACROSS
+    "pixels":     4,   # of the last turn of ACROSS, less 1; others have ``p``
+    "single":     1,   # but where this is set, they have 1
     "pool":       1,   # ACROSS and DOWN are a window, whose bits are joined
     "pitch":      12,  # from a pixel to the next, in units of 4 octets, after its last result
     "channels":   7,   # of a tile that are made

@@ -19,6 +19,7 @@ from hdl.link import Link
 from hdl.loader import Loader
 from hdl.memory import ActivationMemory
 from hdl.protocol import Status
+from hdl.walker import Walker
 from hdl.weights import LevelQueue, WeightQueue
 
 
@@ -82,6 +83,7 @@ class Accelerator(wiring.Component):
         m.submodules.weights  = weights  = WeightQueue(config)
         m.submodules.levels   = levels   = LevelQueue(config)
         m.submodules.memory   = memory   = ActivationMemory(config)
+        m.submodules.walker   = walker   = Walker()
         m.submodules.feeder   = feeder   = Feeder(config)
         m.submodules.engine   = engine   = Engine(config)
         m.submodules.array    = array    = XnorArray(config)
@@ -112,36 +114,56 @@ class Accelerator(wiring.Component):
         m.d.comb += levels.level.eq(fetch.level)
 
         # Queues to units
-        m.d.comb += feeder.enable.eq(engine.running)
-        m.d.comb += feeder.layer.eq(fetch.layers.payload)
+        layer = fetch.layers.payload
+        m.d.comb += walker.write.eq(fetch.walk)
+        m.d.comb += walker.half.eq(fetch.half)
+        m.d.comb += walker.begin.eq(engine.begin)
+        m.d.comb += walker.step.eq(feeder.step)
+        m.d.comb += feeder.layer.eq(layer)
+        m.d.comb += feeder.begin.eq(engine.begin)
+        m.d.comb += feeder.source.eq(walker.source)
+        m.d.comb += feeder.ready.eq(walker.ready)
+        m.d.comb += feeder.last_pass.eq(walker.flags.last)
+        m.d.comb += feeder.turn.eq(walker.turn)
+        m.d.comb += feeder.x.eq(walker.x)
+        m.d.comb += feeder.y.eq(walker.y)
         m.d.comb += feeder.next.eq(engine.next)
-        m.d.comb += feeder.last.eq(engine.last)
-        m.d.comb += weights.read.eq(engine.next)
         m.d.comb += engine.feed_valid.eq(feeder.valid)
+        m.d.comb += engine.feed_reads.eq(feeder.reads)
+        m.d.comb += engine.feed_void.eq(feeder.void)
+        m.d.comb += engine.feed_last.eq(feeder.last)
+        connect(m, walker.flags, engine.flags)
+        m.d.comb += engine.output.eq(walker.output)
         m.d.comb += engine.weight_valid.eq(weights.readable)
+        m.d.comb += weights.read.eq(engine.use)
+        m.d.comb += weights.free.eq(walker.flags.group_last
+                                    & (walker.flags.part_last | layer.fixed))
+        m.d.comb += weights.rewind.eq(feeder.last & ~weights.free
+                                      & (walker.flags.part_last | ~layer.fixed))
         for unit in (array, fixed):
             m.d.comb += unit.capture.eq(engine.capture)
             m.d.comb += unit.shift.eq(drain.shift)
-            m.d.comb += unit.activations.eq(feeder.activations)
             m.d.comb += unit.weights.eq(weights.data)
-        is_fixed = fetch.layers.payload.fixed
-        m.d.comb += array.keep.eq(engine.keep & ~is_fixed)
-        m.d.comb += fixed.keep.eq(engine.keep & is_fixed)
+        m.d.comb += array.activations.eq(feeder.activations)
+        m.d.comb += fixed.activations.eq(feeder.activations[:config.simd])
+        m.d.comb += array.keep.eq(Mux(layer.fixed, 0, feeder.keep))
+        m.d.comb += fixed.keep.eq(layer.fixed & feeder.keep[0])
 
         # Units to memory
-        m.d.comb += drain.layer.eq(fetch.layers.payload)
+        m.d.comb += drain.layer.eq(layer)
         m.d.comb += drain.restart.eq(engine.begin)
         m.d.comb += drain.capture.eq(engine.capture)
-        m.d.comb += drain.first.eq(engine.first)
-        m.d.comb += drain.final.eq(engine.final)
-        m.d.comb += drain.half.eq(array.halves[:config.binary_width])
+        connect(m, engine.harvest, drain.harvest)
+        m.d.comb += drain.half.eq(array.half)
         m.d.comb += drain.sum.eq(fixed.sum)
         m.d.comb += drain.level.eq(levels.data)
         m.d.comb += levels.address.eq(drain.level_address)
         m.d.comb += levels.release.eq(drain.level_release)
-        m.d.comb += engine.drained.eq(drain.done)
+        m.d.comb += engine.drained.eq(drain.drained)
+        m.d.comb += engine.resting.eq(drain.resting)
 
-        # The memory serves the drain, the feeder, copies of weights, and the host, in this order.
+        # The memory serves results that cannot wait, the feeder, other results, copies of weights,
+        # and the host, in this order.
         access, octets = link.accesses, link.octets
         inner   = exact_log2(config.memory_width // 8)
         asked   = Signal()  # in the cycle before, the host asked for an octet
@@ -149,12 +171,14 @@ class Accelerator(wiring.Component):
         lane    = Signal(inner)
         m.d.comb += feeder.read_data.eq(memory.read_data)
         m.d.comb += fetch.read_data.eq(memory.read_data)
-        with m.If(drain.write.any()):
+        results = drain.write.any()
+        m.d.comb += engine.grant.eq(~drain.urgent)
+        with m.If(engine.request & ~drain.urgent):
+            m.d.comb += memory.address.eq(feeder.address)
+        with m.Elif(results):
+            m.d.comb += drain.grant.eq(1)
             m.d.comb += memory.address.eq(drain.address)
             m.d.comb += memory.write.eq(drain.write)
-        with m.Elif(feeder.request):
-            m.d.comb += memory.address.eq(feeder.address)
-            m.d.comb += feeder.grant.eq(1)
         with m.Elif(fetch.request):
             m.d.comb += memory.address.eq(fetch.address)
             m.d.comb += memory.write.eq(fetch.write)

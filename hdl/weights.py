@@ -10,10 +10,10 @@ __all__ = ["LevelQueue", "WeightQueue"]
 
 
 class WeightQueue(wiring.Component):
-    """Words of ``weight_width`` bits, written in parts and read whole.
+    """Words of ``weight_width`` bits, written in parts and read whole, once or again and again.
 
-    A word may be read from the cycle after its last part was written. ``data`` comes in the cycle
-    after ``read``, and the place of the word is free from then on.
+    A word may be read from the cycle after its last part was written. ``data`` comes two cycles
+    after ``read``; the place of the word is free from then on, if it is to be freed.
 
     Members
     -------
@@ -33,6 +33,10 @@ class WeightQueue(wiring.Component):
         There is a word.
     read : In(1)
         Take it.
+    free : In(1)
+        With ``read``: for the last time.
+    rewind : In(1)
+        With ``read``: the next word is the oldest that is not freed.
     data : Out(weight_width)
         The word that was taken last.
     """
@@ -49,6 +53,8 @@ class WeightQueue(wiring.Component):
             "complete":  In(1),
             "readable":  Out(1),
             "read":      In(1),
+            "free":      In(1),
+            "rewind":    In(1),
             "data":      Out(config.weight_width),
         })
 
@@ -67,21 +73,35 @@ class WeightQueue(wiring.Component):
         for part in range(parts):
             with m.If(self.part == part):
                 m.d.comb += write.en.word_select(part, len(self.lanes)).eq(self.lanes)
-        m.d.comb += read.en.eq(self.read)
+        reading = Signal()
+        freeing = Signal()
+        oldest  = Signal.like(read.addr)
+        place   = Signal.like(read.addr)
+        m.d.sync += reading.eq(self.read)
+        m.d.sync += freeing.eq(self.read & self.free)
+        m.d.sync += read.addr.eq(place)
+        m.d.comb += read.en.eq(reading)
         m.d.comb += self.data.eq(read.data)
         with m.If(self.complete):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(self.read):
-            m.d.sync += read.addr.eq(read.addr + 1)
+            m.d.sync += place.eq(place + 1)
+            with m.If(self.free):
+                m.d.sync += oldest.eq(place + 1)
+            with m.If(self.rewind):
+                m.d.sync += place.eq(oldest)
 
-        # `readable` and `full` are what comparing `words` would tell, a cycle earlier.
-        words = Signal(range(config.weight_depth + 1))
+        # `readable` and `full` are what comparing the counts would tell, a cycle earlier.
+        ahead = Signal(range(config.weight_depth + 1))  # words from `place` on
+        held  = Signal(range(config.weight_depth + 1))  # and all that are not free
         full  = Signal()
-        m.d.sync += words.eq(words + self.complete - self.read)
-        m.d.sync += self.readable.eq(self.complete | Mux(self.read, words > 1, words != 0))
-        m.d.sync += full.eq(~self.read & (words + self.complete == config.weight_depth))
+        m.d.sync += held.eq(held + self.complete - freeing)
+        m.d.sync += ahead.eq(Mux(self.read & self.rewind, held, ahead - self.read) + self.complete)
+        m.d.sync += self.readable.eq(
+            self.complete | Mux(self.read, self.rewind | (ahead > 1), ahead != 0))
+        m.d.sync += full.eq(~freeing & (held + self.complete == config.weight_depth))
         m.d.comb += self.space.eq(~full)
-        m.d.comb += self.spare.eq(words < config.weight_depth - 1)
+        m.d.comb += self.spare.eq(held < config.weight_depth - 1)
 
         return m
 
