@@ -34,7 +34,7 @@ class Drain(wiring.Component):
     restart : In(1)
         A layer begins.
     capture : In(1)
-        The units capture sums, which are what ``harvest`` (In(Harvest())) says.
+        The units capture sums, which are what ``harvest`` (In(Harvest(config))) says.
     shift : Out(1)
         Step to the next channel; behind the last comes the first of the next pixel.
     half : In(signed(binary_width))
@@ -61,7 +61,7 @@ class Drain(wiring.Component):
             "layer":         In(Layer),
             "restart":       In(1),
             "capture":       In(1),
-            "harvest":       In(Harvest()),
+            "harvest":       In(Harvest(config)),
             "shift":         Out(1),
             "half":          In(signed(config.binary_width)),
             "sum":           In(signed(config.fixed_width)),
@@ -81,14 +81,16 @@ class Drain(wiring.Component):
         config, layer = self._config, self.layer
         m = Module()
 
-        first, double, final, group_last, part_last, window_last, sole = (
-            Signal(name=name) for name in ("first", "double", "final", "group_last", "part_last",
-                                           "window_last", "sole"))
+        first, blank, double, adds, final, group_last, part_last, window_last, sole = (
+            Signal(name=name) for name in ("first", "blank", "double", "adds", "final",
+                                           "group_last", "part_last", "window_last", "sole"))
         pixels = Signal(range(config.p))  # to come, behind this one
         with m.If(self.capture):
             flags = self.harvest.flags
             m.d.sync += first.eq(self.harvest.first)
+            m.d.sync += blank.eq(self.harvest.blank)
             m.d.sync += double.eq(self.harvest.double)
+            m.d.sync += adds.eq(self.harvest.adds)
             m.d.sync += final.eq(self.harvest.final)
             m.d.sync += group_last.eq(flags.group_last)
             m.d.sync += part_last.eq(flags.part_last | ~layer.fixed)
@@ -108,9 +110,9 @@ class Drain(wiring.Component):
         m.d.comb += early.eq((pixels == 0) & (
             channel == Mux(layer.channels > EARLY, layer.channels - EARLY, 0)))
 
-        # Sums that are not final, or are to be doubled, in the order in which they are taken
+        # Sums that are not final, in the order in which they are taken; behind them there is 0.
         m.submodules.partials = partials = Memory(
-            shape=signed(config.sum_width), depth=config.p * config.pe, init=[],
+            shape=signed(config.sum_width), depth=2 * config.p * config.pe, init=[],
             attrs={"ram_style": "block", "no_rw_check": True})
         keep    = partials.write_port()
         partial = partials.read_port()
@@ -236,12 +238,12 @@ class Drain(wiring.Component):
 
         rescale = layer.activation == Activation.RESCALE
         slowly  = Signal()  # a channel takes more than one cycle
-        m.d.comb += slowly.eq(final & ~bits)
+        m.d.comb += slowly.eq(final & (~bits | adds))
         m.d.sync += fresh.eq(begin & ~slowly)
         m.d.comb += keep.addr.eq(taken - 1)
         m.d.comb += keep.data.eq(total)
         m.d.comb += keep.en.eq(fresh & ~final)
-        m.d.comb += partial.addr.eq(taken + begin)
+        m.d.comb += partial.addr.eq(Cat((taken + begin)[:len(taken)], blank))
 
         working = Signal()
         ended   = Signal()  # with the sum that is being written
@@ -249,7 +251,7 @@ class Drain(wiring.Component):
         with m.FSM(name="state"):
             with m.State("IDLE"):
                 m.d.sync += taken.eq(0)
-                m.d.comb += partial.addr.eq(0)
+                m.d.comb += partial.addr.eq(Cat(Const(0, len(taken)), self.harvest.blank))
                 with m.If(self.capture):
                     m.next = "TAKE"
 
@@ -263,7 +265,9 @@ class Drain(wiring.Component):
                 m.d.sync += half.eq(0)
                 m.d.sync += rest.eq(0)
                 m.d.sync += steps.eq(Mux(rescale, layer.shift, layer.bits))
-                with m.If(slowly):
+                with m.If(adds):
+                    m.next = "ADD"
+                with m.Elif(slowly):
                     m.next = "STEP"
                     with m.If(sums):
                         m.next = "EMIT"
@@ -273,6 +277,23 @@ class Drain(wiring.Component):
                     m.d.comb += self.drained.eq(early & ~sole)
                     with m.If(ends):
                         m.next = "FLUSH"
+
+            with m.State("ADD"):
+                m.d.comb += working.eq(1)
+                m.d.sync += total.eq(summed)
+                m.next = "STEP"
+                with m.If(bits):
+                    m.d.sync += fresh.eq(1)
+                    m.d.comb += step.eq(layer.stride)
+                    m.d.comb += leave.eq(1)
+                    m.next = "TAKE"
+                    with m.If(ends):
+                        m.next = "LAST"
+
+            with m.State("LAST"):
+                m.d.comb += working.eq(1)
+                m.d.comb += self.drained.eq(1)
+                m.next = "IDLE"
 
             with m.State("FLUSH"):
                 m.d.comb += working.eq(1)

@@ -20,23 +20,29 @@ class Harvest(wiring.Signature):
     Members
     -------
     first : Out(1)
-        They are the first of their channels.
+        They are the first of their channels, whose first level is added.
+    blank : Out(1)
+        They are the first, but levels are added to the last.
     double : Out(1)
         Those before them count twice: they are of the bit plane above.
+    adds : Out(1)
+        They are the last, and levels are still to be added.
     final : Out(1)
         They are the last.
     flags : Out(Flags())
         Of the pass.
-    output : Out(20)
+    output : Out
         Place of results, octets.
     """
-    def __init__(self):
+    def __init__(self, config):
         super().__init__({
             "first":  Out(1),
+            "blank":  Out(1),
             "double": Out(1),
+            "adds":   Out(1),
             "final":  Out(1),
             "flags":  Out(Flags()),
-            "output": Out(20),
+            "output": Out(range(config.memory_depth * config.memory_width // 8)),
         })
 
 
@@ -61,7 +67,7 @@ class Engine(wiring.Component):
     feed_valid, feed_reads, feed_void, feed_last : In(1)
         The feeder has a step; what it is.
     flags : In(Flags())
-        Of the pass; its results go to ``output`` (In(20)).
+        Of the pass; its results go to ``output`` (In).
     weight_valid : In(1)
         The weight queue has a word.
     request : Out(1)
@@ -71,7 +77,7 @@ class Engine(wiring.Component):
     use : Out(1)
         And takes a weight word.
     capture : Out(1)
-        The units capture sums, which are as ``harvest`` (Out(Harvest())) says; it stays until
+        The units capture sums, which are as ``harvest`` (Out(Harvest(config))) says; it stays until
         the drain takes the next.
     drained : In(1)
         The drain is about to be done with a segment: the next may be captured from the seventh
@@ -92,14 +98,14 @@ class Engine(wiring.Component):
             "feed_void":    In(1),
             "feed_last":    In(1),
             "flags":        In(Flags()),
-            "output":       In(20),
+            "output":       In(range(config.memory_depth * config.memory_width // 8)),
             "weight_valid": In(1),
             "request":      Out(1),
             "grant":        In(1),
             "next":         Out(1),
             "use":          Out(1),
             "capture":      Out(1),
-            "harvest":      Out(Harvest()),
+            "harvest":      Out(Harvest(config)),
             "drained":      In(1),
             "resting":      In(1),
         })
@@ -155,10 +161,14 @@ class Engine(wiring.Component):
                         m.d.sync += segment.eq(config.segment)
                         m.d.sync += segment_ends.eq(0)
                         m.d.sync += fresh.eq(self.feed_last)
-                        m.d.sync += self.harvest.first.eq(
-                            fresh & (self.flags.part_first | fixed))
+                        whole = fixed | (self.flags.part_first & self.flags.part_last)
+                        m.d.sync += self.harvest.first.eq(fresh & whole)
+                        m.d.sync += self.harvest.blank.eq(
+                            fresh & ~whole & self.flags.part_first)
                         m.d.sync += self.harvest.double.eq(
-                            fresh & ~self.flags.part_first & ~fixed)
+                            fresh & ~whole & ~self.flags.part_first)
+                        m.d.sync += self.harvest.adds.eq(
+                            self.feed_last & ~whole & self.flags.part_last)
                         m.d.sync += self.harvest.final.eq(
                             self.feed_last & (self.flags.part_last | fixed))
                         for name in self.flags.signature.members:

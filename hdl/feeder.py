@@ -158,7 +158,7 @@ class Feeder(wiring.Component):
         y      = Signal(8)
         column = Signal(8)
         here   = Signal(8)
-        m.d.comb += here.eq(Mux(first, x, column))
+        m.d.comb += here.eq(Mux(first, x - row[:slots], column))
         with m.If(self.turn):
             m.d.sync += x.eq(x + self.x)
         m.d.sync += y.eq(y + Mux(self.turn, self.y, line_ends))

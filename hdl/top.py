@@ -83,7 +83,7 @@ class Accelerator(wiring.Component):
         m.submodules.weights  = weights  = WeightQueue(config)
         m.submodules.levels   = levels   = LevelQueue(config)
         m.submodules.memory   = memory   = ActivationMemory(config)
-        m.submodules.walker   = walker   = Walker()
+        m.submodules.walker   = walker   = Walker(config)
         m.submodules.feeder   = feeder   = Feeder(config)
         m.submodules.engine   = engine   = Engine(config)
         m.submodules.array    = array    = XnorArray(config)

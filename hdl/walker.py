@@ -64,10 +64,11 @@ class Walker(wiring.Component):
         In the cycle after ``step``: ``x`` and ``y`` (Out(8)) are the differences.
     flags : Out(Flags())
         Of the present pass.
-    output : Out(20)
+    output : Out
         Place of its results, octets; from the fourth cycle after ``step`` on.
     """
-    def __init__(self):
+    def __init__(self, config):
+        self._octets = config.memory_depth * config.memory_width // 8
         super().__init__({
             "write":  In(1),
             "half":   In(16),
@@ -79,7 +80,7 @@ class Walker(wiring.Component):
             "x":      Out(8),
             "y":      Out(8),
             "flags":  Out(Flags()),
-            "output": Out(20),
+            "output": Out(range(self._octets)),
         })
 
     def elaborate(self, platform):
@@ -98,14 +99,16 @@ class Walker(wiring.Component):
         count  = read.data[:12]
         left   = Cat(Const(0, 2), loop, Const(1, 1))  # its place behind the entries
 
-        m.d.comb += write.addr.eq(left)
-        m.d.comb += write.data.eq(count - 1)
+        turn = Signal()  # one of the loop's turns is over
+        turns = Signal(12)
+        m.d.comb += turns.eq(count - turn)
+        m.d.comb += write.addr.eq(Mux(self.write, place, left))
+        m.d.comb += write.data.eq(Mux(self.write, self.half, turns))
         with m.If(self.write):
-            m.d.comb += write.addr.eq(place)
-            m.d.comb += write.data.eq(self.half)
             m.d.comb += write.en.eq(1)
             m.d.sync += place.eq(place + 1)
-
+        only = Signal()  # one turn is left
+        m.d.comb += only.eq(turns == 1)
         lasts = Signal(LOOPS)  # is the next pass in the last turn of each loop?
         part_first = Signal()
         next_flags = {
@@ -134,8 +137,7 @@ class Walker(wiring.Component):
             with m.State("FILL"):
                 # All turns of all loops are to come.
                 m.d.comb += write.en.eq(1)
-                m.d.comb += write.data.eq(count)
-                m.d.sync += lasts.bit_select(loop, 1).eq(count == 1)
+                m.d.sync += lasts.bit_select(loop, 1).eq(only)
                 m.d.sync += loop.eq(loop + 1)
                 look(COUNT, at=(loop + 1)[:3])
                 with m.If(loop == LOOPS - 1):
@@ -148,8 +150,9 @@ class Walker(wiring.Component):
                 with m.If(lasts.bit_select(loop, 1)):
                     m.next = "AGAIN"
                 with m.Else():
+                    m.d.comb += turn.eq(1)
                     m.d.comb += write.en.eq(1)
-                    m.d.sync += lasts.bit_select(loop, 1).eq(count == 2)
+                    m.d.sync += lasts.bit_select(loop, 1).eq(only)
                     m.d.sync += part_first.eq(loop != Loop.PART)
                     look(SOURCE)
                     m.next = "READY"
@@ -157,8 +160,7 @@ class Walker(wiring.Component):
             with m.State("AGAIN"):
                 # From the beginning, and on to the next loop.
                 m.d.comb += write.en.eq(1)
-                m.d.comb += write.data.eq(count)
-                m.d.sync += lasts.bit_select(loop, 1).eq(count == 1)
+                m.d.sync += lasts.bit_select(loop, 1).eq(only)
                 m.d.sync += loop.eq(loop + 1)
                 m.d.comb += read.addr.eq(Cat(Const(0, 2), (loop + 1)[:3], Const(1, 1)))
                 m.next = "COUNT"

@@ -73,35 +73,31 @@ class WeightQueue(wiring.Component):
         for part in range(parts):
             with m.If(self.part == part):
                 m.d.comb += write.en.word_select(part, len(self.lanes)).eq(self.lanes)
+        # Places have one bit more than addresses, so that all and nothing differ.
+        depth   = config.weight_depth
+        oldest  = Signal(range(2 * depth))  # that is not free
+        place   = Signal(range(2 * depth))  # that is read next
+        end     = Signal(range(2 * depth))  # behind the last that was written
+        after   = Signal(range(2 * depth), init=1)  # and behind the next
         reading = Signal()
         freeing = Signal()
-        oldest  = Signal.like(read.addr)
-        place   = Signal.like(read.addr)
+        m.d.comb += write.addr.eq(end)
+        with m.If(self.complete):
+            m.d.sync += end.eq(after)
+            m.d.sync += after.eq(after + 1)
+        with m.If(self.read):
+            m.d.sync += place.eq(Mux(self.rewind, oldest, place + 1))
         m.d.sync += reading.eq(self.read)
         m.d.sync += freeing.eq(self.read & self.free)
         m.d.sync += read.addr.eq(place)
+        with m.If(freeing):
+            m.d.sync += oldest.eq(oldest + 1)
         m.d.comb += read.en.eq(reading)
         m.d.comb += self.data.eq(read.data)
-        with m.If(self.complete):
-            m.d.sync += write.addr.eq(write.addr + 1)
-        with m.If(self.read):
-            m.d.sync += place.eq(place + 1)
-            with m.If(self.free):
-                m.d.sync += oldest.eq(place + 1)
-            with m.If(self.rewind):
-                m.d.sync += place.eq(oldest)
 
-        # `readable` and `full` are what comparing the counts would tell, a cycle earlier.
-        ahead = Signal(range(config.weight_depth + 1))  # words from `place` on
-        held  = Signal(range(config.weight_depth + 1))  # and all that are not free
-        full  = Signal()
-        m.d.sync += held.eq(held + self.complete - freeing)
-        m.d.sync += ahead.eq(Mux(self.read & self.rewind, held, ahead - self.read) + self.complete)
-        m.d.sync += self.readable.eq(
-            self.complete | Mux(self.read, self.rewind | (ahead > 1), ahead != 0))
-        m.d.sync += full.eq(~freeing & (held + self.complete == config.weight_depth))
-        m.d.comb += self.space.eq(~full)
-        m.d.comb += self.spare.eq(held < config.weight_depth - 1)
+        m.d.comb += self.readable.eq(place != end)
+        m.d.comb += self.space.eq(end != (oldest ^ depth))
+        m.d.comb += self.spare.eq(self.space & (after != (oldest ^ depth)))
 
         return m
 

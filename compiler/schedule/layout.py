@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from compiler.ir import Binary, TensorType, value_range
-from hdl.isa import Target
+from compiler.ir import Binary, Fixed, TensorType, value_range
+from hdl.isa import Feed, Target
 
 
-__all__ = ["Placement", "flipped"]
+__all__ = ["Layout", "Placement", "flipped"]
 
 Array = np.ndarray[Any, Any]
+
+SUM_OCTETS = 4
 
 
 def flipped(kind: TensorType) -> bool:
@@ -21,45 +24,188 @@ def flipped(kind: TensorType) -> bool:
     return not isinstance(kind, Binary) and value_range(kind)[1] > 127
 
 
-@dataclass(frozen=True)
-class Placement:
-    """A tensor in the activation memory.
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where the values of a tensor lie, counted from its first octet.
 
-    ``address`` counts octets. Bits lie eight to an octet, channel 0 lowest; sums are
-    little-endian. ``octets`` is the room that the tensor takes, padding included.
+    A tensor is rows of words: row (y, c) holds the word of channels ``c`` of every pixel of line
+    ``y``, plane after plane. A flat tensor is one line of words. Words are whole addresses apart
+    (`hdl.isa.Feed`), or, for CHAIN, ``p`` at each. Sums are without words: the channels of a
+    pixel, then those of the next.
+
+    Attributes
+    ----------
+    shape : tuple[int, ...]
+        (channels,) or (height, width, channels).
+    p, simd : int
+        Words at an address, and bits of a word.
+    border : int
+        Columns that each row has free at its left.
+    made : int
+        Channels of a pixel that are written, where they are more than there are: of a flat tensor,
+        and of sums.
     """
 
-    name: str
     type: TensorType
-    channels: int
+    shape: tuple[int, ...]
     target: Target
-    address: int
-    octets: int
+    p: int
+    simd: int
+    feed: Feed = Feed.CHAIN
+    border: int = 0
+    made: int = 0
+
+    @property
+    def lanes(self) -> int:
+        """Channels of a word."""
+        return self.simd // 8 if self.target is Target.OCTETS else self.simd
+
+    @property
+    def height(self) -> int:
+        return self.shape[0] if len(self.shape) == 3 else 1
+
+    @property
+    def width(self) -> int:
+        """Words of a row."""
+        if len(self.shape) == 3:
+            return self.shape[1]
+        return -(-max(self.shape[0], self.made) // self.lanes)
+
+    @property
+    def depth(self) -> int:
+        """Words of a pixel."""
+        return -(-self.shape[2] // self.lanes) if len(self.shape) == 3 else 1
+
+    @property
+    def planes(self) -> int:
+        if self.target is not Target.PLANES:
+            return 1
+        assert isinstance(self.type, Fixed)
+        return self.type.bits
+
+    @property
+    def blocks(self) -> int:
+        """Addresses of a plane of a row."""
+        columns = self.border + self.width
+        return -(-columns // self.p) if self.feed is Feed.CHAIN else columns
+
+    # All in octets
+
+    @property
+    def address(self) -> int:
+        """What an address holds."""
+        return self.p * self.simd // 8
+
+    @property
+    def pixel(self) -> int:
+        """From a pixel to the next."""
+        if self.target is Target.SUMS:
+            return SUM_OCTETS * max(self.made, self.shape[-1])
+        return self.simd // 8 if self.feed is Feed.CHAIN else self.address
+
+    @property
+    def row(self) -> int:
+        """From a word of a pixel to its next, which is a row away."""
+        return self.blocks * self.planes * self.address
+
+    @property
+    def line(self) -> int:
+        """From a pixel to the one below."""
+        if self.target is Target.SUMS:
+            return self.pixel * (self.shape[1] if len(self.shape) == 3 else 1)
+        return self.depth * self.row
+
+    @property
+    def first(self) -> int:
+        """To the first pixel."""
+        return 0 if self.target is Target.SUMS else self.border * self.pixel
+
+    @property
+    def octets(self) -> int:
+        """The room that the tensor takes, in whole addresses."""
+        return -(-self.height * self.line // self.address) * self.address
+
+    # Values
 
     def pack(self, x: Array) -> bytes:
-        """Turn one tensor of shape (channels,) into its octets; padding is 0."""
-        if self.target is Target.BITS:
-            data = np.packbits(x > 0, bitorder="little").tobytes()
-        elif self.target is Target.OCTETS:
-            data = (x ^ 0x80 if flipped(self.type) else x).astype(np.int8).tobytes()
-        else:
-            data = x.astype("<i4").tobytes()
-        return data.ljust(self.octets, b"\0")
+        """Turn one tensor into its octets; what is no value of it is 0."""
+        if self.target is Target.SUMS:
+            pixels = np.zeros((math.prod(self.shape[:-1]), self.pixel // SUM_OCTETS), "<i4")
+            pixels[:, :self.shape[-1]] = x.reshape(-1, self.shape[-1])
+            return pixels.tobytes().ljust(self.octets, b"\0")
+        words = self._words(x)
+        room = self._rows(np.zeros(self.octets, np.uint8))
+        for slot in range(self.p if self.feed is Feed.GROUP else 1):
+            hidden = max(slot - self.border, 0)  # columns that would lie before the row
+            room[..., self._places(slot)[hidden:], :] = words[..., hidden:, :]
+        return room.tobytes()
 
     def unpack(self, data: bytes) -> Array:
-        """Turn octets into the tensor, as int64 of shape (channels,)."""
-        if self.target is Target.BITS:
-            bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
-            return 2 * bits[:self.channels].astype(np.int64) - 1
+        """Turn octets into the tensor, as int64."""
         if self.target is Target.SUMS:
-            return np.frombuffer(data, "<i4")[:self.channels].astype(np.int64)
-        octets = np.frombuffer(data, np.int8)[:self.channels].astype(np.int64)
-        return octets + 128 if flipped(self.type) else octets
+            sums = np.frombuffer(data, "<i4", self.height * self.line // SUM_OCTETS)
+            pixels = sums.reshape(-1, self.pixel // SUM_OCTETS)[:, :self.shape[-1]]
+            return pixels.reshape(self.shape).astype(np.int64)
+        words = self._rows(np.frombuffer(data, np.uint8))[..., self._places(0), :]
+        pixels = words.transpose(2, 0, 3, 1, 4).reshape(self.planes, self.height, self.width, -1)
+        if self.target is Target.OCTETS:
+            values = pixels[0].view(np.int8).astype(np.int64) + 128 * flipped(self.type)
+        else:
+            bits = np.unpackbits(pixels, axis=-1, bitorder="little").astype(np.int64)
+            values = np.tensordot(1 << np.arange(self.planes)[::-1], bits, 1)
+            values = 2 * values - 1 if self.target is Target.BITS else values
+        if len(self.shape) == 1:
+            return values.reshape(-1)[:self.shape[0]]
+        return values[..., :self.shape[2]]
 
-    @staticmethod
-    def octets_of(target: Target, channels: int) -> int:
-        """Octets that so many channels take."""
-        return {Target.BITS: -(-channels // 8), Target.OCTETS: channels,
-                Target.SUMS: 4 * channels}[target]
+    def _rows(self, octets: Array) -> Array:
+        """View all octets as words: (y, c, plane, place in the row, octets of a word)."""
+        return octets.reshape(self.height, self.depth, self.planes, self.blocks * self.p,
+                              self.simd // 8)
+
+    def _places(self, slot: int) -> Array:
+        """Return the places of the columns in a row; with GROUP, one for each of ``p`` slots."""
+        columns = np.arange(self.border, self.border + self.width)
+        return columns if self.feed is Feed.CHAIN else (columns - slot) * self.p + slot
+
+    def _words(self, x: Array) -> Array:
+        """Return the words of a tensor: uint8 of (y, c, plane, x, octets of a word)."""
+        values = np.zeros((self.height, self.width * self.depth * self.lanes), np.int64)
+        values[:, :x.size // self.height] = x.reshape(self.height, -1)
+        if len(self.shape) == 3:
+            channels = ((0, 0), (0, 0), (0, self.depth * self.lanes - self.shape[2]))
+            values = np.pad(x.reshape(self.shape), channels)
+        values = values.reshape(self.height, self.width, self.depth, self.lanes)
+        values = values.transpose(0, 2, 1, 3)[:, :, np.newaxis]
+        if self.target is Target.OCTETS:
+            return (values ^ 0x80 if flipped(self.type) else values).astype(np.int8).view(np.uint8)
+        if self.target is Target.BITS:
+            return np.packbits(values > 0, axis=-1, bitorder="little")
+        planes = np.arange(self.planes)[::-1].reshape(-1, 1, 1)
+        return np.packbits(values >> planes & 1, axis=-1, bitorder="little")
 
 
+@dataclass(frozen=True)
+class Placement:
+    """A tensor in the activation memory; ``address`` counts octets."""
+
+    name: str
+    address: int
+    layout: Layout
+
+    @property
+    def octets(self) -> int:
+        """The room that it takes."""
+        return self.layout.octets
+
+    @property
+    def end(self) -> int:
+        return self.address + self.octets
+
+    def pack(self, x: Array) -> bytes:
+        """Turn one tensor into its octets; what is no value of it is 0."""
+        return self.layout.pack(x)
+
+    def unpack(self, data: bytes) -> Array:
+        """Turn octets into the tensor, as int64."""
+        return self.layout.unpack(data)
