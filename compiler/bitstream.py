@@ -31,6 +31,10 @@ from hdl.top import Accelerator
 __all__ = ["Placed", "build_bitstream"]
 
 SYNTHESIS = "-abc9 -device u"     # of synth_ice40
+# No memory of ours is read where it is being written, so what comes then may be anything. Yosys
+# would build logic around every block RAM otherwise; it does not see the attribute of memories
+# whose ports have their registers already, as Amaranth writes them.
+BEFORE_SYNTHESIS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2"
 PLACE_AND_ROUTE = ("--up5k", "--package", "sg48", "--timing-allow-fail")
 SEEDS = 1, 2, 3, 4
 PATIENCE = 400.0                  # seconds for a seed: a router may go on for ever
@@ -86,7 +90,8 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
         design = Accelerator(config)
         with progress("writing RTLIL"):
             plan = board.platform().prepare(
-                board.shell(design, config.clock_hz), "top", synth_opts=SYNTHESIS)
+                board.shell(design, config.clock_hz), "top", synth_opts=SYNTHESIS,
+                script_after_read=BEFORE_SYNTHESIS)
             plan.extract(work)
         with progress("synthesis (Yosys)"):
             synthesize(tools, work, folder / "yosys.log")

@@ -1,83 +1,128 @@
-"""From one layer to tiles: the levels and the weight words of a few channels at a time."""
+"""From one layer to its shape on a unit: which, how many channels at a time, in what passes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from compiler.errors import UserError
 from compiler.ir import Requantize, Threshold
-from compiler.schedule.layout import Placement, flipped
-from compiler.stages import Layer
+from compiler.schedule.layout import SUM_OCTETS, Layout
+from compiler.schedule.tasks import Task
 from hdl.config import Config
 from hdl.isa import Activation, Target
-from hdl.isa import Layer as Descriptor
 
 
-__all__ = ["Lowered", "Tile", "heap", "lower", "tiles"]
+__all__ = ["Lowered", "lower", "weight_octets"]
 
-Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Tile:
-    """What the units need for a few channels."""
-
-    levels: Array   # int64
-    weights: Array  # uint8, (words, octets of a word)
+Pair = tuple[int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lowered:
-    """A layer as the accelerator runs it."""
+    """A layer as the accelerator runs it.
 
-    layer: Layer
+    A *pass* makes ``channels`` sums for each of its pixels. A *tile* is what needs the same
+    weights: passes over all pixels, of ``parts`` times ``channels`` channels.
+    """
+
+    task: Task
     fixed: bool
-    channels: int  # of a tile
-    tiles: int
-    words: int     # of a sum
-    stride: int    # levels of a channel
-    bits: int      # of a result
+    source: Layout
+    output: Layout
+    channels: int   # of a pass
+    parts: int      # passes that make an octet together
+    tiles: int      # of a word
+    groups: int     # of tiles, which begin a word each
+    kernel: Pair    # lines, and words of each
+    depth: int      # words of a pixel that are summed
+    stride: int     # levels of a channel
+    bits: int       # of a result
     activation: Activation
-    target: Target
-
-    def fields(self, source: Placement, output: Placement, config: Config) -> dict[str, int]:
-        """Descriptor, between two places in the activation memory."""
-        act = self.layer.activation
-        rescale = act if isinstance(act, Requantize) else None
-        return {
-            "source": source.address // (config.memory_width // 8),
-            "words": self.words,
-            "tiles": self.tiles,
-            "output": output.address,
-            "channels": self.channels,
-            "stride": self.stride,
-            "activation": self.activation,
-            "target": self.target,
-            "bits": self.bits,
-            "shift": rescale.shift if rescale else 0,
-            "signed": int(rescale.signed) if rescale else 0,
-            "flip": int(flipped(output.type)),
-            "fixed": int(self.fixed),
-            "reserved": 0,
-        }
+    shared: bool    # pixels share weights
+    diagonal: bool  # a pass reads the word of its own channels alone
 
     @property
     def made(self) -> int:
         """Channels that are made, padding included."""
-        return self.tiles * self.channels
+        return self.groups * self.tiles * self.parts * self.channels
+
+    @property
+    def target(self) -> Target:
+        return self.output.target
+
+    @property
+    def planes(self) -> int:
+        """Bit planes of the input, which are summed one by one."""
+        return self.source.planes
+
+    @property
+    def serial(self) -> bool:
+        """Whether the sums are those of bit planes: twice the layer's, and a constant."""
+        return self.source.target is Target.PLANES
+
+    @property
+    def words(self) -> int:
+        """Weight words of a pass."""
+        return self.kernel[0] * self.kernel[1] * self.depth
+
+    @property
+    def pooled(self) -> bool:
+        return bool(self.task.pools)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of a pass, but for the last of a row or a window."""
+        return self.source.p if self.shared else 1
+
+    @property
+    def across(self) -> int:
+        """Pixels of a row, or of a row of a window."""
+        if self.pooled:
+            return self.task.window[1]
+        return self.output.shape[1] if self.task.conv else 1
+
+    @property
+    def passes(self) -> int:
+        """Passes of a tile."""
+        turns = self.planes * self.parts * -(-self.across // self.pixels)
+        if self.pooled:
+            return turns * self.task.window[0] * self.output.shape[0] * self.output.shape[1]
+        return turns * (self.output.shape[0] if self.task.conv else 1)
+
+    @property
+    def shift(self) -> int:
+        """Bits that RESCALE drops; the sums of bit planes have one more."""
+        act = self.task.layer.activation
+        return act.shift + self.serial if isinstance(act, Requantize) else 0
+
+    @property
+    def pitch(self) -> int:
+        """Octets from behind the last result of a pixel to the next pixel."""
+        written = {Target.OCTETS: self.channels, Target.SUMS: SUM_OCTETS * self.channels}
+        return self.output.pixel - written.get(self.target, 0)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of a tile, if nothing were waited for but the drain. An estimate."""
+        steps = {Activation.THRESHOLD: 2 * self.bits + 1, Activation.RESCALE: self.shift + 4,
+                 Activation.SUM: 1}[self.activation]
+        if self.target in (Target.BITS, Target.SUMS):
+            steps = 1
+        return self.passes * max(self.words, self.pixels * self.channels * steps + 2)
 
 
-def lower(layer: Layer, target: Target, config: Config) -> Lowered:
-    """Choose the unit and the shape of the tiles. ``target`` is what the next layer reads."""
-    low, high = layer.sum_type.low, layer.sum_type.high
-    if high - low >= 1 << config.sum_width - 1:
-        raise UserError(f"Node {layer.name!r}: its sums must span less than "
-                        f"{config.sum_width - 1} bits, not {low} to {high}")
-    fixed = not layer.on_array
+def weight_octets(lowered: Lowered, config: Config) -> int:
+    """Octets of a tile's weights."""
+    places = config.fixed_pe if lowered.fixed else config.pe
+    return lowered.parts * lowered.words * places * config.simd // 8
+
+
+def lower(task: Task, fixed: bool, source: Layout, output: Layout, config: Config) -> Lowered:
+    """Shape a layer for a unit, between an input and an output that lie as told.
+
+    ``output.made`` need not be known. Raises UserError where this unit cannot do it.
+    """
+    layer = task.layer
     activation, bits, stride = Activation.SUM, 1, 1
     match layer.activation:
         case Threshold(count=count):
@@ -85,100 +130,113 @@ def lower(layer: Layer, target: Target, config: Config) -> Lowered:
             stride = (1 << bits) - 1
         case Requantize():
             activation, bits = Activation.RESCALE, layer.activation.bits
-    if layer.activation is None:
-        target = Target.SUMS
-
-    made = layer.sums.channels
-    if target is Target.BITS:
-        # Whole words, as the next layer reads them, and whole tiles, as the drain gathers them.
-        step = max(config.simd, config.pe)
-        made = -(-made // step) * step
-    channels = min(config.fixed_pe if fixed else config.pe, config.level_depth // stride)
-    if channels == 0:
-        raise UserError(f"Node {layer.name!r}: a channel must have at most {config.level_depth} "
-                        f"levels, not {stride}")
+    channels, parts = channels_of(task, fixed, output, stride, config)
+    tiles, groups = tiles_of(layer.sums.channels, channels * parts, output, config)
+    output = replace(output, made=tiles * groups * channels * parts)
+    kernel, depth = kernel_of(task, source)
     lowered = Lowered(
-        layer=layer, fixed=fixed, channels=channels, tiles=-(-made // channels),
-        words=-(-layer.sums.fan_in // (config.fixed_simd if fixed else config.simd)),
-        stride=stride, bits=bits, activation=activation, target=target,
+        task=task, fixed=fixed, source=source, output=output, channels=channels, parts=parts,
+        tiles=tiles, groups=groups, kernel=kernel, depth=depth, stride=stride, bits=bits,
+        activation=activation, shared=False,
+        diagonal=task.depthwise and (channels == config.fixed_simd
+                                     or (parts == 1 and output.target is Target.OCTETS)),
     )
-    shift = layer.activation.shift if isinstance(layer.activation, Requantize) else 0
-    for what, field, value in (("the words of a sum", "words", lowered.words),
-                               ("its tiles of channels", "tiles", lowered.tiles),
-                               ("the bits that are dropped", "shift", shift)):
-        most = (1 << Descriptor[field].width) - 1
-        if value > most:
-            raise UserError(f"Node {layer.name!r}: {what} must be at most {most}, not {value}")
+    if lowered.diagonal:
+        lowered = replace(lowered, depth=1)
+    conv = task.conv
+    if conv is not None and not fixed and config.p > 1 and conv.stride[1] == 1 and (
+            lowered.pooled or lowered.pitch % 4 == 0):
+        lowered = replace(lowered, shared=True)
+    check(lowered, config)
     return lowered
 
 
-def tiles(lowered: Lowered, config: Config) -> Iterator[Tile]:
-    """Yield the tiles of a layer, channels in order."""
-    levels = channel_levels(lowered, config)
-    words = weight_words(lowered, config)
-    for at in range(0, lowered.made, lowered.channels):
-        these = slice(at, at + lowered.channels)
-        yield Tile(levels[these].ravel(), tile_words(words[these], lowered.fixed, config))
-
-
-def weight_words(lowered: Lowered, config: Config) -> Array:
-    """Weights of every channel as uint8 of shape (made, words, simd // 8); padding is 0."""
-    weights = lowered.layer.sums.weights
-    lanes = config.fixed_simd if lowered.fixed else config.simd
-    padded = np.zeros((lowered.made, lowered.words * lanes), np.int8)
-    padded[:weights.shape[0], :weights.shape[1]] = weights
-    octets = padded.view(np.uint8) if lowered.fixed else np.packbits(
-        padded > 0, axis=1, bitorder="little")
-    return octets.reshape(lowered.made, lowered.words, config.simd // 8)
-
-
-def tile_words(words: Array, fixed: bool, config: Config) -> Array:
-    """Bring the words of a tile's channels side by side: (words, octets of a weight word)."""
+def channels_of(task: Task, fixed: bool, output: Layout, stride: int,
+                config: Config) -> tuple[int, int]:
+    """Return how many channels a pass makes, and how many passes make an octet."""
     places = config.fixed_pe if fixed else config.pe
-    side = np.zeros((words.shape[1], places, words.shape[2]), np.uint8)
-    side[:, :len(words)] = words.transpose(1, 0, 2)
-    return side.reshape(len(side), -1)
+    if output.target in (Target.BITS, Target.PLANES):
+        if config.pe * stride > config.level_depth:
+            raise UserError(f"Node {task.name!r}: {config.pe} channels that are made together must "
+                            f"have at most {config.level_depth} levels, not "
+                            f"{config.pe * stride}")
+        if len(output.shape) == 3 and config.pe > config.simd:
+            raise UserError(f"Node {task.name!r}: an array for pictures must have at most "
+                            f"{config.simd} channels, as a word has bits, not {config.pe}")
+        return places, config.pe // places
+    channels = min(places, config.level_depth // stride)
+    if channels == 0:
+        raise UserError(f"Node {task.name!r}: a channel must have at most {config.level_depth} "
+                        f"levels, not {stride}")
+    if output.target is Target.OCTETS and len(output.shape) == 3:
+        channels = 1 << min(channels, output.lanes).bit_length() - 1
+    return channels, 1
 
 
-def channel_levels(lowered: Lowered, config: Config) -> Array:
-    """Levels of every channel as the drain adds them: int64 of shape (made, stride).
-
-    The first holds the bias and all that makes the sum of the unit differ from the layer's: lanes
-    of padding, where -1 meets -1, and octets that are kept less 128.
-    """
-    dense, sums = lowered.layer.sums, lowered.layer.sum_type
-    offset = np.zeros(dense.channels, np.int64)
-    if dense.bias is not None:
-        offset += dense.bias
-    if not lowered.fixed:
-        offset -= lowered.words * config.simd - dense.fan_in
-    elif flipped(lowered.layer.input_type):
-        offset += 128 * dense.weights.astype(np.int64).sum(1)
-
-    levels = np.zeros((lowered.made, lowered.stride), np.int64)
-    levels[:dense.channels, 0] = offset
-    act = lowered.layer.activation
-    if isinstance(act, Threshold):
-        # Sums lie between low and high, so a level beyond them may move to their edge.
-        wanted = np.full((dense.channels, lowered.stride), sums.high + 1, np.int64)
-        wanted[:, :act.count] = np.clip(act.levels, sums.low, sums.high + 1)
-        levels[:dense.channels] -= heap(wanted)
-        # Padding never fires, also on the array, where its weights are all -1.
-        levels[dense.channels:, 0] = -1 - (0 if lowered.fixed else lowered.words * config.simd)
-    return levels
+def tiles_of(channels: int, tile: int, output: Layout, config: Config) -> tuple[int, int]:
+    """Return how many tiles of ``tile`` channels there are to a word, and how many words."""
+    if output.target is Target.SUMS or len(output.shape) == 1:
+        if output.target in (Target.BITS, Target.PLANES):
+            # Whole words, as the next layer reads them, and whole tiles, as they are gathered.
+            step = max(config.simd, config.pe)
+            channels = -(-channels // step) * step
+        return -(-channels // tile), 1
+    tiles = output.lanes // tile
+    if output.target is Target.OCTETS and output.depth == 1:
+        tiles = -(-channels // tile)
+    return tiles, output.depth
 
 
-def heap(levels: Array) -> Array:
-    """Bring rising levels into heap order, each less its parent's: (channels, 2**n - 1)."""
-    count = levels.shape[1]
-    result = np.empty_like(levels)
+def kernel_of(task: Task, source: Layout) -> tuple[Pair, int]:
+    """Return lines and words of the window that a sum sees, and words of a pixel."""
+    if task.conv is not None:
+        return task.conv.kernel, source.depth
+    if len(source.shape) == 1:
+        return (1, -(-source.shape[0] // source.lanes)), 1
+    return (source.height, source.width), source.depth
 
-    def place(node: int, low: int, high: int, parent: Array) -> None:
-        if low < high:
-            middle = (low + high) // 2
-            result[:, node] = levels[:, middle] - parent
-            place(2 * node + 1, low, middle, levels[:, middle])
-            place(2 * node + 2, middle + 1, high, levels[:, middle])
 
-    place(0, 0, count, np.zeros(len(levels), np.int64))
-    return result
+def check(lowered: Lowered, config: Config) -> None:
+    """Refuse what the unit cannot do."""
+    task, serial = lowered.task, lowered.serial
+    low, high = task.layer.sum_type.low, task.layer.sum_type.high
+    if high - low >= 1 << config.sum_width - 1 - serial:
+        raise UserError(f"Node {task.name!r}: its sums must span less than "
+                        f"{config.sum_width - 1 - serial} bits, not {low} to {high}")
+    if serial and lowered.activation is Activation.SUM:
+        raise UserError(f"Node {task.name!r}: sums of bit planes must be compared or rescaled, "
+                        f"not left as they are")
+    most = serial_sum(lowered, config)
+    if serial and most >= 1 << config.sum_width - 1:
+        raise UserError(f"Node {task.name!r}: its sums of bit planes must be below "
+                        f"{1 << config.sum_width - 1}, not {most}")
+    if lowered.pooled and lowered.target is not Target.BITS:
+        raise UserError(f"MaxPool {task.output!r} must make bits for the array, "
+                        f"not {lowered.target.name}")
+    if lowered.passes > lowered.parts and lowered.parts * lowered.words > config.weight_depth:
+        raise UserError(f"Node {task.name!r}: the weights of a tile must have at most "
+                        f"{config.weight_depth} words, as they are used again, not "
+                        f"{lowered.parts * lowered.words}")
+    if task.conv is not None and task.conv.padded:
+        check_border(lowered)
+
+
+def check_border(lowered: Lowered) -> None:
+    """Refuse borders that cannot be told from the picture, or not be left out of sums."""
+    task, source = lowered.task, lowered.source
+    assert task.conv is not None
+    top, left, bottom, right = task.conv.pads
+    for size in (top + source.height + bottom, left + source.width + right + source.p):
+        if size > 256:
+            raise UserError(f"Node {task.name!r}: a picture with borders must have at most 256 "
+                            f"lines and columns, not {size}")
+    if not lowered.fixed and not lowered.serial and source.shape[2] % 2:
+        raise UserError(f"Node {task.name!r}: a picture of bits with a border must have an even "
+                        f"number of channels, not {source.shape[2]}")
+
+
+def serial_sum(lowered: Lowered, config: Config) -> int:
+    """Return what no sum of bit planes exceeds, with its levels, in magnitude."""
+    layer = lowered.task.layer
+    planes = ((1 << lowered.planes) - 1) * lowered.words * config.simd
+    return 2 * planes + 2 * max(abs(layer.sum_type.low), abs(layer.sum_type.high))

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from hdl.isa import Activation, Head, Layer, Opcode, Target
+from compiler.schedule.walk import Descriptor
+from hdl.isa import Activation, Feed, Head, Layer, Loop, Opcode, Target, Walk
 
 
-__all__ = ["MAX_COUNT", "Packet", "descriptor", "encode", "end", "layer", "levels", "listing",
-           "resident", "store", "weights"]
+__all__ = ["MAX_COUNT", "Packet", "encode", "end", "layer", "levels", "listing", "resident",
+           "store", "weights"]
 
 Array = np.ndarray[Any, Any]
 
@@ -28,7 +29,7 @@ class Packet:
     count: int = 0
     address: int = 0
     halves: Array = field(default_factory=lambda: np.empty(0, np.uint16))
-    fields: Mapping[str, int] = field(default_factory=dict)  # of a descriptor
+    descriptor: Descriptor | None = None  # of a layer
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -44,14 +45,15 @@ def as_halves(data: bytes) -> Array:
     return np.frombuffer(data.ljust(-(-len(data) // 2) * 2, b"\0"), "<u2")
 
 
-def descriptor(fields: Mapping[str, int]) -> bytes:
-    """Pack the fields of `hdl.isa.Layer`."""
-    assert set(fields) == set(Layer.members)
-    return int(Layer.const(fields).as_bits()).to_bytes(Layer.size // 8, "little")
-
-
-def layer(name: str, fields: Mapping[str, int]) -> Packet:
-    return Packet(Opcode.LAYER, halves=as_halves(descriptor(fields)), fields=fields, name=name)
+def layer(name: str, descriptor: Descriptor) -> Packet:
+    """A layer: an entry for each loop, then what holds for all passes."""
+    assert len(descriptor.walk) == len(Loop)
+    parts = [(Walk, fields) for fields in descriptor.walk] + [(Layer, descriptor.layer)]
+    data = b""
+    for shape, fields in parts:
+        assert set(fields) == set(shape.members)
+        data += int(shape.const(fields).as_bits()).to_bytes(shape.size // 8, "little")
+    return Packet(Opcode.LAYER, halves=as_halves(data), descriptor=descriptor, name=name)
 
 
 def weights(data: Array, *, fixed: bool) -> Packet:
@@ -94,21 +96,29 @@ def encode(packets: Iterable[Packet]) -> Array:
 
 
 def listing(packets: Iterable[Packet]) -> str:
-    """List packets, one a line; descriptors with all their fields."""
+    """List packets, one a line; layers with all their fields, and a line for each loop."""
     lines = []
     place = 0
     for packet in packets:
         words = [f"{place:8d}  {packet.opcode.name:<14}"]
-        if packet.opcode is Opcode.LAYER:
+        loops = []
+        if packet.descriptor is not None:
             words.append(packet.name)
-            named: dict[str, object] = dict(packet.fields)
-            named["activation"] = Activation(packet.fields["activation"]).name
-            named["target"] = Target(packet.fields["target"]).name
+            named: dict[str, object] = dict(packet.descriptor.layer)
+            for field_, names in (("activation", Activation), ("target", Target), ("feed", Feed)):
+                named[field_] = names(packet.descriptor.layer[field_]).name
             words += [f"{key}={value}" for key, value in named.items()]
+            loops = [f"{'':10}{loop.name:<14} {spoken(fields)}" for loop, fields in
+                     zip(Loop, packet.descriptor.walk, strict=True)]
         elif packet.opcode in (Opcode.RESIDENT, Opcode.RESIDENT_FIXED, Opcode.STORE):
             words.append(f"{packet.count} at {packet.address}")
         elif packet.opcode is not Opcode.END:
             words.append(str(packet.count))
-        lines.append(" ".join(words).rstrip())
+        lines += [" ".join(words).rstrip(), *loops]
         place += len(packet)
     return "\n".join(lines) + "\n"
+
+
+def spoken(fields: Mapping[str, int]) -> str:
+    """List the fields of a loop."""
+    return " ".join(f"{key}={value}" for key, value in fields.items())

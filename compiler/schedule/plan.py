@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from compiler.errors import UserError
-from compiler.ir import Binary, Conv, Graph
+from compiler.ir import Graph
 from compiler.schedule import packets as make
 from compiler.schedule.image import Image
 from compiler.schedule.layout import Placement
-from compiler.schedule.lower import Lowered, Tile, lower, tiles
+from compiler.schedule.lower import Lowered
 from compiler.schedule.packets import Packet
-from compiler.stages import Layer, Parts, split
+from compiler.schedule.places import place, surviving
+from compiler.schedule.residency import Load, residents
+from compiler.schedule.tasks import tasks_of
+from compiler.schedule.tiles import Tile, tiles
+from compiler.schedule.units import choose
+from compiler.schedule.walk import describe
+from compiler.stages import Parts, split
 from hdl.config import Config
-from hdl.isa import Target
 
 
 __all__ = ["Schedule", "schedule"]
@@ -34,6 +38,7 @@ class Schedule:
     parts: Parts
     layers: tuple[Lowered, ...]
     places: Mapping[str, Placement]  # of the input of the first layer, and of every layer's output
+    kept: tuple[str, ...]            # tensors that are there after a frame
     resident: tuple[Packet, ...]
     program: tuple[Packet, ...]
     resident_octets: int             # of weights
@@ -42,18 +47,18 @@ class Schedule:
     @property
     def input(self) -> Placement:
         """Where the host puts what the prefix makes."""
-        return self.places[self.layers[0].layer.input]
+        return self.places[self.layers[0].task.layer.input]
 
     @property
     def output(self) -> Placement:
         """Where the host finds what the suffix takes."""
-        return self.places[self.layers[-1].layer.output]
+        return self.places[self.layers[-1].task.output]
 
     def image(self) -> Image:
         """The flash image."""
         meta = {
             "name": self.graph.name,
-            "layers": [lowered.layer.name for lowered in self.layers],
+            "layers": [lowered.task.name for lowered in self.layers],
             "input": {"address": self.input.address, "octets": self.input.octets},
             "output": {"address": self.output.address, "octets": self.output.octets},
         }
@@ -65,103 +70,67 @@ class Schedule:
 def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None) -> Schedule:
     """Schedule an integer graph for an accelerator.
 
-    Every tensor has a place of its own in the activation memory. What is left of it, up to
-    ``resident_limit`` octets, holds weights; which tiles these are is spread evenly over the
-    frame, so that the flash works on while a tile is copied.
+    What tensors leave of the activation memory, up to ``resident_limit`` octets, holds weights.
+    Raises UserError for a network that the accelerator cannot run.
     """
     parts = split(graph)
-    for step in parts.body:
-        if not isinstance(step, Layer) or isinstance(step.sums, Conv):
-            raise UserError(f"Node {step.name!r} must be a Dense layer, as the array runs no "
-                            f"others yet, not {type(step.nodes[0]).__name__}")
-    layers = tuple(
-        lower(layer, wanted_by(parts, index), config) for index, layer in enumerate(parts.layers))
-    places, free = place(layers, config)
-
-    address_octets = config.memory_width // 8
-    room = config.memory_depth * address_octets - free
+    layers = choose(tasks_of(parts), config)
+    places = place([(layers[0].task.layer.input, layers[0].source),
+                    *((lowered.task.output, lowered.output) for lowered in layers)], config)
+    free = max(placed.end for placed in places)
+    room = config.memory_depth * config.memory_width // 8 - free
     if resident_limit is not None:
         room = min(room, resident_limit)
-    work = [(lowered, list(tiles(lowered, config))) for lowered in layers]
-    total = sum(tile.weights.size for _, parts_ in work for tile in parts_)
-    chosen = spread([tile for _, parts_ in work for tile in parts_], room)
 
-    program: list[Packet] = []
-    stored: list[bytes] = []
-    index = 0
-    at = free // address_octets
-    for lowered, parts_ in work:
-        source, output = places[lowered.layer.input], places[lowered.layer.output]
-        begin = len(program) + 2
-        for tile in parts_:
-            program.append(make.levels(tile.levels))
-            for words in chunks(tile.weights, config.weight_depth):
-                if chosen[index]:
-                    program.append(make.resident(len(words), at, fixed=lowered.fixed))
-                    stored.append(words.tobytes())
-                    at += words.size // address_octets
-                else:
-                    program.append(make.weights(words, fixed=lowered.fixed))
-            index += 1
-        # The descriptor waits for the layer before. What the queues hold may come ahead of it.
-        program.insert(begin, make.layer(lowered.layer.name,
-                                         lowered.fields(source, output, config)))
-    program.append(make.end())
-    kept = b"".join(stored)
+    work = [list(tiles(lowered, config)) for lowered in layers]
+    loads = [Load(len(tile.weights), tile.weights.size, layers[at].cycles, at)
+             for at, of_layer in enumerate(work) for tile in of_layer]
+    writer = Writer(config, free, residents(loads, room, config))
+    for lowered, of_layer, source, output in zip(layers, work, places, places[1:], strict=False):
+        descriptor = describe(lowered, source.address, output.address)
+        writer.add(make.layer(lowered.task.name, descriptor), of_layer, fixed=lowered.fixed)
+    total, kept = sum(load.octets for load in loads), b"".join(writer.stored)
     return Schedule(
-        config=config, graph=graph, parts=parts, layers=layers, places=places,
-        resident=(*make.store(free // address_octets, kept, octets=address_octets), make.end()),
-        program=tuple(program), resident_octets=len(kept), streamed_octets=total - len(kept),
+        config=config, graph=graph, parts=parts, layers=layers,
+        places={placed.name: placed for placed in places}, kept=surviving(places),
+        resident=(*make.store(writer.first, kept, octets=writer.step), make.end()),
+        program=(*writer.program, make.end()),
+        resident_octets=len(kept), streamed_octets=total - len(kept),
     )
 
 
-def wanted_by(parts: Parts, index: int) -> Target:
-    """How the layer after the one at ``index`` reads its input."""
-    layers = parts.layers
-    if index + 1 == len(layers):
-        return Target.BITS if isinstance(layers[index].output_type, Binary) else Target.OCTETS
-    return Target.BITS if layers[index + 1].on_array else Target.OCTETS
+class Writer:
+    """Writes the packets of a program, layer by layer.
 
+    Weights of the tiles that are ``chosen`` stay in the memory, from the octet ``free`` on.
+    """
 
-def place(layers: tuple[Lowered, ...], config: Config) -> tuple[dict[str, Placement], int]:
-    """Give every tensor its place; return also the octet behind the last."""
-    first = layers[0].layer
-    at = 0
-    places: dict[str, Placement] = {}
+    def __init__(self, config: Config, free: int, chosen: list[bool]) -> None:
+        self.step = config.memory_width // 8
+        self.first = self.at = free // self.step
+        self.program: list[Packet] = []
+        self.stored: list[bytes] = []
+        self._depth = min(config.weight_depth, make.MAX_COUNT)
+        self._chosen = iter(chosen)
 
-    def put(name: str, kind: Any, channels: int, target: Target, octets: int) -> None:
-        nonlocal at
-        step = config.memory_width // 8
-        octets = -(-octets // step) * step
-        places[name] = Placement(name, kind, channels, target, at, octets)
-        at += octets
+    def add(self, layer: Packet, tiles_: list[Tile], *, fixed: bool) -> None:
+        """Add the tiles of a layer, and its descriptor.
 
-    wanted = Target.BITS if first.on_array else Target.OCTETS
-    put(first.input, first.input_type, first.sums.fan_in, wanted,
-        Placement.octets_of(wanted, first.sums.fan_in))
-    for lowered in layers:
-        layer = lowered.layer
-        put(layer.output, layer.output_type, layer.sums.channels, lowered.target,
-            Placement.octets_of(lowered.target, lowered.made))
-    size = config.memory_depth * config.memory_width // 8
-    if at > size:
-        raise UserError(f"The tensors of {layers[0].layer.name!r} to {layers[-1].layer.name!r} "
-                        f"must fit the activation memory of {size} octets, not {at}")
-    return places, at
+        The descriptor waits for the layer before. What the queues hold may come ahead of it: the
+        levels of the first tile, and as many of its weights.
+        """
+        begin = len(self.program) + 2
+        for tile in tiles_:
+            self.program.append(make.levels(tile.levels))
+            stays = next(self._chosen)
+            for at in range(0, len(tile.weights), self._depth):
+                self._add_weights(tile.weights[at:at + self._depth], stays, fixed)
+        self.program.insert(begin, layer)
 
-
-def spread(all_tiles: list[Tile], room: int) -> list[bool]:
-    """Choose tiles that fill ``room`` octets, as evenly spread as their sizes allow."""
-    total = sum(tile.weights.size for tile in all_tiles)
-    share = min(1.0, room / total)
-    chosen, kept, seen = [], 0, 0
-    for tile in all_tiles:
-        seen += tile.weights.size
-        take = kept + tile.weights.size <= min(share * seen, room)
-        kept += take * tile.weights.size
-        chosen.append(take)
-    return chosen
-
-
-def chunks(words: Array, size: int) -> list[Array]:
-    return [words[at:at + size] for at in range(0, len(words), size)]
+    def _add_weights(self, words: Array, stays: bool, fixed: bool) -> None:
+        if not stays:
+            self.program.append(make.weights(words, fixed=fixed))
+            return
+        self.program.append(make.resident(len(words), self.at, fixed=fixed))
+        self.stored.append(words.tobytes())
+        self.at += words.size // self.step

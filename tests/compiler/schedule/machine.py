@@ -1,36 +1,62 @@
 """The accelerator as `hdl.isa` has it, in NumPy: it runs an image, packet by packet."""
 
 from collections import deque
+from functools import lru_cache
 
 import numpy as np
 
 from compiler.schedule.image import Image
 from hdl.fixed import rescale
-from hdl.isa import Activation, Head, Layer, Opcode, Target
+from hdl.isa import (
+    LAYER_HALVES,
+    WALK_HALVES,
+    Activation,
+    Feed,
+    Head,
+    Layer,
+    Loop,
+    Opcode,
+    Target,
+    Walk,
+)
 
 
-__all__ = ["Machine", "Results"]
+__all__ = ["Machine", "Results", "fields_of"]
+
+
+def fields_of(shape, data):
+    """The fields of a `StructLayout`, from its octets."""
+    bits = int.from_bytes(data, "little")
+    return {name: bits >> field.offset & (1 << field.width) - 1 for name, field in shape}
 
 
 class Machine:
     """Memory and queues of a board with ``image`` in its flash, after it was loaded.
 
-    Queues have their depth: a program that would wait for ever is an AssertionError, and so is a
-    level that is not there when a tile ends.
+    Nothing is known of memory that was not written. Queues have their depth: a program that would
+    wait for ever is an AssertionError, and so is a level that is not there when a pass ends.
     """
 
-    def __init__(self, config, image):
+    def __init__(self, config, image, seed=0):
         parts = Image.from_bytes(image)
         assert parts.config_hash == config.hash
         self.config = config
-        self.memory = bytearray(config.memory_depth * config.memory_width // 8)
+        octets = config.memory_depth * config.memory_width // 8
+        self.memory = np.random.default_rng(seed).integers(0, 256, octets, np.uint8)
         self.program = np.frombuffer(parts.program, "<u2")
-        self.layers, self.weights, self.levels = deque(), deque(), deque()
+        self.layers, self.weights, self.levels = deque(), [], []
         self.carry_out(np.frombuffer(parts.resident, "<u2"))
 
     def run(self):
         """One frame."""
         self.carry_out(self.program)
+
+    def write(self, address, data):
+        """Put ``data`` at an octet of the memory."""
+        self.memory[address:address + len(data)] = np.frombuffer(data, np.uint8)
+
+    def read(self, address, count):
+        return self.memory[address:address + count].tobytes()
 
     # Packets
 
@@ -58,21 +84,18 @@ class Machine:
             at += size
             fixed = opcode in (Opcode.FIXED, Opcode.RESIDENT_FIXED)
             octets = (self.config.fixed_pe if fixed else self.config.pe) * self.config.simd // 8
+            begin = address * self.config.memory_width // 8
             match opcode:
                 case Opcode.LAYER:
-                    bits = int.from_bytes(data, "little")
-                    put(self.layers, {name: bits >> field.offset & (1 << field.width) - 1
-                                      for name, field in Layer})
+                    put(self.layers, data)
                 case Opcode.STORE:
-                    begin = address * self.config.memory_width // 8
-                    self.memory[begin:begin + len(data)] = data
+                    self.write(begin, data)
                 case Opcode.LEVELS | Opcode.LEVELS_WIDE:
                     for level in np.frombuffer(data, "<i2" if opcode is Opcode.LEVELS else "<i4"):
                         put(self.levels, int(level))
                 case _:
                     if opcode in (Opcode.RESIDENT, Opcode.RESIDENT_FIXED):
-                        begin = address * self.config.memory_width // 8
-                        data = bytes(self.memory[begin:begin + count * octets])
+                        data = self.read(begin, count * octets)
                     for index in range(count):
                         put(self.weights, data[index * octets:(index + 1) * octets])
         next(engine)
@@ -83,7 +106,7 @@ class Machine:
     def size_of(self, opcode, count):
         """Halfwords behind the head of a packet."""
         return {
-            Opcode.LAYER: Layer.size // 16,
+            Opcode.LAYER: len(Loop) * WALK_HALVES + LAYER_HALVES,
             Opcode.WEIGHTS: count * self.config.pe * self.config.simd // 16,
             Opcode.FIXED: count * self.config.fixed_pe * self.config.simd // 16,
             Opcode.LEVELS: count,
@@ -98,40 +121,132 @@ class Machine:
         while True:
             while not self.layers:
                 yield
-            layer = self.layers[0]
-            results, place = Results(layer, self.config), layer["output"]
-            words = self.words_of(layer)
-            for _ in range(layer["tiles"]):
-                sums = 0
-                for word in words:
-                    while not self.weights:
-                        yield
-                    sums = sums + self.products(self.weights.popleft(), layer["fixed"]) @ word
-                for channel in range(layer["channels"]):
-                    assert len(self.levels) >= layer["stride"], "a level comes too late"
-                    levels = [self.levels.popleft() for _ in range(layer["stride"])]
-                    octets = results.octets(int(sums[channel]), levels)
-                    self.memory[place:place + len(octets)] = octets
-                    place += len(octets)
+            data, size = self.layers[0], 2 * WALK_HALVES
+            walk = {loop: fields_of(Walk, data[loop * size:(loop + 1) * size]) for loop in Loop}
+            layer = fields_of(Layer, data[len(Loop) * size:])
+            yield from self.layer(walk, layer)
             self.layers.popleft()
 
-    def words_of(self, layer):
-        """Activations of one sum: (words, lanes)."""
-        octets = self.config.simd // 8
-        begin = layer["source"] * self.config.memory_width // 8
-        data = np.frombuffer(self.memory, np.uint8, layer["words"] * octets, begin).copy()
-        return self.numbers(data, layer["fixed"]).reshape(layer["words"], -1)
+    def layer(self, walk, layer):
+        """Run all passes of a layer."""
+        place = Place(walk[Loop.BEGIN])
+        turns = {loop: 0 for loop in Loop}
+        results = Results(layer, self.config)
+        fixed, parts = layer["fixed"], walk[Loop.PART]["count"]
+        passes = layer["height"] * layer["depth"] * layer["taps"]
+        tile_loops = [Loop.ACROSS, Loop.DOWN, Loop.COLUMN, Loop.ROW]
+        used, sums = 0, 0  # words of earlier parts of this pixel; sums of earlier planes
+        while True:
+            last = {loop: turns[loop] == walk[loop]["count"] - 1 for loop in list(Loop)[:-1]}
+            pixels = 1 if layer["single"] else (
+                layer["pixels"] + 1 if last[Loop.ACROSS] else self.config.p)
+            words, counts = self.words_of(layer, place)
+            ends = all(last[loop] for loop in tile_loops)
+            frees = ends and (fixed or last[Loop.PART])  # words are used for the last time
+            made = yield from self.sums_of(words[:pixels], counts[:pixels], fixed,
+                                           0 if frees else used, passes, frees)
+            sums = made if fixed or turns[Loop.PART] == 0 else 2 * sums + made
+            if fixed or last[Loop.PART]:
+                self.harvest(results, layer, sums, place.output, turns[Loop.PART] * fixed,
+                             parts if fixed else 1, all(last[loop] for loop in tile_loops[:2]))
+            used = (used + passes) % (passes * parts) if fixed and not frees else 0
+            if ends and last[Loop.PART]:
+                count = layer["channels"] * layer["stride"] * (parts if fixed else 1)
+                del self.levels[:count]
+            if all(last.values()):
+                return
+            loop = next(loop for loop in Loop if not last[loop])
+            for inner in range(loop):
+                turns[inner] = 0
+            turns[loop] += 1
+            place.turn(walk[loop])
 
-    def products(self, word, fixed):
-        """Weights of one word: (channels, lanes)."""
+    def words_of(self, layer, place):
+        """Walk a pass: activations (pixels, words, octets), and which of them count."""
+        p, octets = self.config.p, self.config.simd // 8
+        memory = self.memory.reshape(-1, p, octets)
+        pixel, tap = np.ogrid[:p, :layer["taps"]]
+        words, counts = [], []
+        for row in range(layer["height"] * layer["depth"]):
+            if row:
+                place.source += layer["step"] * p
+                place.y += row % layer["depth"] == 0
+            source = place.source % (1 << 16)
+            address, slot = source // p, source % p
+            at = pixel + tap
+            match layer["feed"]:
+                case Feed.CHAIN:
+                    address, slot = address + (slot + at) // p, (slot + at) % p
+                case Feed.WHOLE:
+                    assert slot == 0
+                    address, slot = address + at, 0 * at
+                case Feed.GROUP:
+                    assert slot == 0
+                    address, slot = address + at // p * p, at % p
+            words.append(memory[address % len(memory), slot])
+            inside = ((place.x + at) % 256 < layer["columns"]) & (place.y % 256 < layer["lines"])
+            counts.append(inside | (layer["columns"] == 0))
+        words, counts = np.concatenate(words, 1), np.concatenate(counts, 1)
+        outside = 0x80 if layer["zero"] else 0
+        words = np.where(counts[..., np.newaxis], words, np.uint8(outside))
+        return words, counts if layer["skip"] else np.ones_like(counts)
+
+    def sums_of(self, words, counts, fixed, first, passes, frees):
+        """Sums (pixels, channels) with the weights from number ``first`` of the queue on."""
         places = self.config.fixed_pe if fixed else self.config.pe
-        return self.numbers(np.frombuffer(word, np.uint8), fixed).reshape(places, -1)
+        total, at = np.zeros((len(words), places), np.int64), 0
+        while at < passes:
+            begin = 0 if frees else first + at
+            while begin == len(self.weights):
+                assert begin < self.config.weight_depth, "a tile does not fit the queue"
+                yield
+            weights = self.weights[begin:begin + passes - at]
+            now = slice(at, at + len(weights))
+            for pixel in range(len(words)):
+                activations = numbers(words[pixel, now], fixed) * counts[pixel, now, np.newaxis]
+                total[pixel] += np.tensordot(products(tuple(weights), places, fixed),
+                                             activations, ((0, 2), (0, 1)))
+            at += len(weights)
+            if frees:
+                del self.weights[:len(weights)]
+        return total
 
-    @staticmethod
-    def numbers(octets, fixed):
-        if fixed:
-            return octets.view(np.int8).astype(np.int64)
-        return 2 * np.unpackbits(octets, bitorder="little").astype(np.int64) - 1
+    def harvest(self, results, layer, sums, output, part, parts, window_ends):
+        """Make results of the sums of a pass, and write them."""
+        stride, channels = layer["stride"], layer["channels"]
+        assert len(self.levels) >= channels * stride * parts, "a level comes too late"
+        levels = np.array(self.levels[:channels * stride * parts]).reshape(parts, channels, stride)
+        for place, octets in results.take(sums[:, :channels], levels[part], output,
+                                          part == parts - 1, window_ends):
+            self.write(place % len(self.memory), octets)
+
+
+@lru_cache(4096)
+def products(words, places, fixed):
+    """Weights of words of the queue: (words, channels, lanes)."""
+    octets = np.frombuffer(b"".join(words), np.uint8).reshape(len(words), places, -1)
+    return numbers(octets, fixed)
+
+
+def numbers(octets, fixed):
+    """What octets are for a unit: along the last axis, 8 or 1 for each."""
+    if fixed:
+        return octets.view(np.int8).astype(np.int64)
+    return 2 * np.unpackbits(octets, axis=-1, bitorder="little").astype(np.int64) - 1
+
+
+class Place:
+    """Where a pass begins."""
+
+    def __init__(self, begin):
+        self.source = self.x = self.y = self.output = 0
+        self.turn(begin)
+
+    def turn(self, entry):
+        self.source = (self.source + entry["source"]) % (1 << 16)
+        self.x = (self.x + entry["x"]) % (1 << 8)
+        self.y = (self.y + entry["y"]) % (1 << 8)
+        self.output = (self.output + entry["output"] + (entry["output_high"] << 16)) % (1 << 20)
 
 
 class Results:
@@ -139,39 +254,75 @@ class Results:
 
     def __init__(self, layer, config):
         self._layer, self._config = layer, config
-        self._bits = []  # that wait for the others of a word
+        self._gathered = {}  # by pixel: values of the parts so far, (channels,)
+        self._joined = 0     # results of a window so far
 
-    def octets(self, total, levels):
-        """Of the next sum, whose channel has ``levels``; a word of bits comes with its last."""
+    def take(self, sums, levels, place, last_part=True, window_ends=True):
+        """Return what a pass writes, as [(place, octets)].
+
+        ``sums`` are (pixels, channels), ``levels`` (channels, stride); ``place`` is an octet of the
+        memory. ``last_part`` and ``window_ends`` tell what the pass is the last of.
+        """
+        layer, writes = self._layer, []
+        for pixel, row in enumerate(sums):
+            values = [self.value(int(total), list(map(int, of)))
+                      for total, of in zip(row, levels, strict=True)]
+            if layer["target"] in (Target.BITS, Target.PLANES):
+                gathered = self._gathered[pixel] = self._gathered.get(pixel, []) + values
+                if last_part:
+                    del self._gathered[pixel]
+                    writes += self._planes(gathered, place, window_ends)
+            else:
+                width = 4 if layer["target"] == Target.SUMS else 1
+                writes += [(place + width * at, self._octets(value))
+                           for at, value in enumerate(values)]
+                place += width * len(values)
+            place += 4 * layer["pitch"]
+        if layer["pool"] and last_part:
+            if not window_ends:
+                return []
+            self._joined = 0
+            return writes[-1:]
+        return writes
+
+    def _planes(self, values, place, window_ends):
+        layer = self._layer
+        values = np.array(values)
+        if layer["target"] == Target.BITS:
+            if layer["pool"]:
+                place -= 0
+                self._joined = values = values | self._joined
+            return [(place, np.packbits(values, bitorder="little").tobytes())]
+        apart = layer["plane"] * self._config.memory_width // 8
+        return [(place + apart * at, np.packbits(values >> layer["bits"] - 1 - at & 1,
+                                                 bitorder="little").tobytes())
+                for at in range(layer["bits"])]
+
+    def _octets(self, value):
+        if self._layer["target"] == Target.SUMS:
+            return value.to_bytes(4, "little", signed=True)
+        return bytes([value & 0xFF ^ self._layer["flip"] << 7])
+
+    def value(self, total, levels):
+        """The result of a sum, whose channel has ``levels``: of BITS 0 or 1."""
         layer = self._layer
         total = self._held(total + levels[0])
         if layer["target"] == Target.SUMS:
-            return total.to_bytes(4, "little", signed=True)
+            return total
         if layer["activation"] == Activation.RESCALE:
             bits, sign = layer["bits"], layer["signed"]
             low = -(1 << bits - 1) if sign else 0
-            value = rescale(total, layer["shift"], low, low + (1 << bits) - 1)
-        else:
-            assert layer["activation"] == Activation.THRESHOLD
-            node = 1
-            for _ in range(layer["bits"]):
-                node = 2 * node + (total >= 0)
-                if node <= len(levels):
-                    total = self._held(total + levels[node - 1])
-            value = node - (1 << layer["bits"])
-            if layer["target"] == Target.BITS:
-                return self._gather(value)
-            if layer["bits"] == 1:
-                value = 2 * value - 1
-        return bytes([value & 0xFF ^ layer["flip"] << 7])
-
-    def _gather(self, bit):
-        self._bits.append(bit)
-        if len(self._bits) < self._config.pe:
-            return b""
-        octets = np.packbits(self._bits, bitorder="little").tobytes()
-        self._bits = []
-        return octets
+            return rescale(total, layer["shift"], low, low + (1 << bits) - 1)
+        assert layer["activation"] == Activation.THRESHOLD
+        node = 1
+        for _ in range(layer["bits"]):
+            node = 2 * node + (total >= 0)
+            if node <= len(levels):
+                total = self._held(total + levels[node - 1])
+        value = node - (1 << layer["bits"])
+        if layer["bits"] == 1 and layer["target"] == Target.OCTETS:
+            return 2 * value - 1
+        return value
 
     def _held(self, total):
         half = 1 << self._config.sum_width - 1
