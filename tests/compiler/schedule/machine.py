@@ -221,7 +221,7 @@ class Machine:
             self.write(place % len(self.memory), octets)
 
 
-@lru_cache(4096)
+@lru_cache(32)
 def products(words, places, fixed):
     """Weights of words of the queue: (words, channels, lanes)."""
     octets = np.frombuffer(b"".join(words), np.uint8).reshape(len(words), places, -1)
@@ -290,7 +290,6 @@ class Results:
         values = np.array(values)
         if layer["target"] == Target.BITS:
             if layer["pool"]:
-                place -= 0
                 self._joined = values = values | self._joined
             return [(place, np.packbits(values, bitorder="little").tobytes())]
         apart = layer["plane"] * self._config.memory_width // 8

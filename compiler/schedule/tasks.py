@@ -1,0 +1,130 @@
+"""The steps of a network as the accelerator takes them: each layer with the pools behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compiler.errors import UserError
+from compiler.ir import Binary, Conv, Fixed, MaxPool, TensorType
+from compiler.schedule.layout import Layout
+from compiler.stages import Layer, Parts, Pooling
+from hdl.config import Config
+from hdl.isa import Feed, Target
+
+
+__all__ = ["Task", "tasks_of"]
+
+Array = np.ndarray[Any, Any]
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A layer, and the windows of its results that are joined as they are made.
+
+    ``window`` and ``hop`` are size and stride of the windows along y and x, for all pools
+    together.
+    """
+
+    layer: Layer
+    pools: tuple[Pooling, ...]
+
+    @property
+    def name(self) -> str:
+        return self.layer.name
+
+    @property
+    def output(self) -> str:
+        """Name of the tensor that it leaves."""
+        return self.pools[-1].output if self.pools else self.layer.output
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return self.pools[-1].output_shape if self.pools else self.layer.output_shape
+
+    @property
+    def output_type(self) -> TensorType:
+        return self.layer.output_type
+
+    @property
+    def window(self) -> Pair:
+        size, hop = [1, 1], [1, 1]
+        for pool in (step.pool for step in self.pools):
+            for axis in (0, 1):
+                size[axis] += (pool.kernel[axis] - 1) * hop[axis]
+                hop[axis] *= pool.stride[axis]
+        return size[0], size[1]
+
+    @property
+    def hop(self) -> Pair:
+        strides = np.array([step.pool.stride for step in self.pools] or [(1, 1)])
+        y, x = strides.prod(0).tolist()
+        return y, x
+
+    @property
+    def conv(self) -> Conv | None:
+        """The convolution, unless it is a dense layer."""
+        return self.layer.sums if isinstance(self.layer.sums, Conv) else None
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel is made of one input channel alone."""
+        conv = self.conv
+        return conv is not None and 1 < conv.groups == conv.channels == self.layer.input_shape[2]
+
+    @property
+    def units(self) -> tuple[bool, ...]:
+        """Units that can run it, by whether they are the fixed-point unit."""
+        kind, sums = self.layer.input_type, self.layer.sums
+        bits = isinstance(kind, Binary) or not kind.signed
+        grouped = self.conv is not None and self.conv.groups > 1
+        return (False, True) if sums.bits == 1 and bits and not grouped else (True,)
+
+    def reads(self, fixed: bool, config: Config, *, of_host: bool) -> Layout:
+        """Return how its input lies for a unit; ``of_host`` tells that the host writes it."""
+        kind, shape = self.layer.input_type, self.layer.input_shape
+        target, feed, border = Target.OCTETS, Feed.CHAIN, 0
+        if not fixed:
+            target = Target.BITS if isinstance(kind, Binary) else Target.PLANES
+        if self.conv is not None and not fixed:
+            border = self.conv.pads[1]  # so that the first window begins at an address
+        elif self.conv is not None:
+            feed = Feed.WHOLE
+            if of_host and shape[2] <= config.fixed_simd:
+                feed, border = Feed.GROUP, self.conv.pads[1]
+        return Layout(type=kind, shape=shape, target=target, p=config.p, simd=config.simd,
+                      feed=feed, border=border)
+
+    def leaves(self, config: Config) -> Layout:
+        """Return how its output lies for the host."""
+        target = Target.BITS if isinstance(self.output_type, Binary) else Target.OCTETS
+        if not isinstance(self.output_type, Binary | Fixed):
+            target = Target.SUMS
+        return Layout(type=self.output_type, shape=self.output_shape, target=target, p=config.p,
+                      simd=config.simd)
+
+
+def tasks_of(parts: Parts) -> tuple[Task, ...]:
+    """Gather the steps of a network by its layers."""
+    tasks: list[Task] = []
+    for step in parts.body:
+        if isinstance(step, Layer):
+            tasks.append(Task(step, ()))
+        else:
+            check_pool(step)
+            tasks[-1] = Task(tasks[-1].layer, (*tasks[-1].pools, step))
+    return tuple(tasks)
+
+
+def check_pool(step: Pooling) -> None:
+    """Refuse a pool that the accelerator cannot make."""
+    pool: MaxPool = step.pool
+    if isinstance(step.input_type, Fixed):
+        raise UserError(f"MaxPool {step.name!r} must pool bits, as the accelerator joins no others "
+                        f"yet, not integers of {step.input_type.bits} bits")
+    if any(pool.pads):
+        raise UserError(f"MaxPool {step.name!r} must have windows inside the picture, not pads "
+                        f"{pool.pads}")
