@@ -36,7 +36,7 @@ class Ice40FlashPads(wiring.Component):
         super().__init__({
             "cs_n":  In(1, init=1),
             "sck":   In(2),
-            "io_o":  In(4, init=0b1111),
+            "io_o":  In(4),
             "io_oe": In(4),
             "io_i":  Out(4),
         })

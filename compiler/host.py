@@ -8,6 +8,7 @@ from typing import Protocol
 
 from compiler.errors import UserError
 from hdl import protocol
+from hdl.counters import CAUSES, LAYERS
 from hdl.protocol import Command, Error, Status
 
 
@@ -48,11 +49,10 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What the board is doing. ``cycles`` are those of the last frame, unless one is running."""
+    """What the board is doing."""
 
     status: Status
     last_run: int
-    cycles: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +159,13 @@ class Accelerator:
         return _usable(self._settle())
 
     def counters(self, count: int) -> list[int]:
-        """Return the first ``count`` counters, of 32 bits each, as the last frame left them."""
+        """Return the first ``count`` counters as the last frame left them."""
         data = self.read(protocol.COUNTERS, 4 * count)
         return [int.from_bytes(data[at:at + 4], "little") for at in range(0, len(data), 4)]
+
+    def cycles(self) -> int:
+        """Return how many cycles the last frame took: all counters together."""
+        return sum(self.counters(LAYERS * CAUSES))
 
     # Requests
 

@@ -248,9 +248,11 @@ LEGAL: dict[str, dict[str, dict[type[Node], Rule]]] = {
         },
         "suffix": {
             Flatten:     anything,
+            MaxPool:     anything,
             AveragePool: anything,
             Affine:      anything,
             BatchNorm:   anything,
+            Relu:        anything,
             ArgMax:      anything,
             HighestBit:  anything,
         },

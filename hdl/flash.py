@@ -160,7 +160,7 @@ class FlashReader(wiring.Component):
         beat    = len(serializer.nibbles)
         m.d.comb += serializer.nibbles.eq(command[-beat:])
 
-        settle    = Signal(_settle_bits(self._config.clock_hz), init=1)
+        settle    = Signal(_settle_bits(self._config.clock_hz))
         position  = Signal(range(len(SCRIPT_BITS)))
         remaining = Signal(signed(25), init=1)  # halfwords, less one once data is read
         last_beat = COMMAND_BEATS * 4 // beat - 1
@@ -179,7 +179,8 @@ class FlashReader(wiring.Component):
                 m.d.sync += select.eq(clock)
                 m.d.sync += drive.eq(1)
                 m.d.sync += settle.eq(settle + 1)
-                with m.If(settle == 0):
+                with m.If(settle[-1]):
+                    m.d.sync += settle.eq(0)
                     m.d.sync += select.eq(1)
                     m.next = "SEND"
 
@@ -243,5 +244,7 @@ def _table(bits):
 
 
 def _settle_bits(clock_hz):
-    """Return the width of a counter that wraps after SETTLE_NS and the end of a transaction."""
-    return (SETTLE_NS * clock_hz // 10**9 + 4).bit_length()
+    """Return the width of a counter whose highest bit is set after SETTLE_NS, and the end of a
+    transaction.
+    """
+    return (SETTLE_NS * clock_hz // 10**9 + 4).bit_length() + 1

@@ -29,7 +29,7 @@ class FlashPads(wiring.Signature):
         super().__init__({
             "cs_n":  Out(1, init=1),
             "sck":   Out(2),
-            "io_o":  Out(4, init=0b1111),
+            "io_o":  Out(4),
             "io_oe": Out(4),
             "io_i":  In(4),
         })

@@ -48,32 +48,33 @@ class FlashQueue(wiring.Component):
         depth = self._depth
         bits = exact_log2(depth)
 
-        m.submodules.storage = storage = memory.Memory(shape=16, depth=depth, init=[])
+        # A halfword is never read while it is stored, so nothing of that case need be built.
+        m.submodules.storage = storage = memory.Memory(
+            shape=16, depth=depth, init=[], attrs={"ram_style": "block", "no_rw_check": True})
         write = storage.write_port()
         read  = storage.read_port()
 
-        credits = Signal(signed(bits + 1), init=depth - 1)  # one less than there are
-        shown   = Signal(signed(bits + 1), init=-1)         # one less than can be read
-        first   = Signal(bits)
-        stored  = Signal()
-        taken   = Signal()
+        # What the memory shows is the first halfword, where it is valid; the others are unread.
+        owed   = Signal(bits + 1)          # credits that were taken
+        unread = Signal(signed(bits + 1))  # 0, or less the number of them
+        taken  = Signal()
 
         m.d.comb += write.en.eq(self.store)
         m.d.comb += write.data.eq(self.halfword)
         m.d.sync += write.addr.eq(write.addr + self.store)
-        m.d.sync += stored.eq(self.store)
 
-        m.d.comb += read.addr.eq(first + taken)
-        m.d.sync += first.eq(read.addr)
-        m.d.comb += self.halves.payload.eq(read.data)
-        m.d.comb += self.halves.valid.eq(~shown[-1])
         m.d.comb += taken.eq(self.halves.valid & self.halves.ready)
+        m.d.comb += read.en.eq(unread[-1] & (~self.halves.valid | self.halves.ready))
+        m.d.sync += read.addr.eq(read.addr + read.en)
+        m.d.comb += self.halves.payload.eq(read.data)
+        with m.If(~self.halves.valid | self.halves.ready):
+            m.d.sync += self.halves.valid.eq(unread[-1])
 
-        m.d.comb += self.room.eq(~credits[-1])
+        m.d.comb += self.room.eq(~owed[-1])
         with m.If(taken != self.reserve):
-            m.d.sync += credits.eq(credits + _step(up=taken, bits=bits + 1))
-        with m.If(taken != stored):
-            m.d.sync += shown.eq(shown + _step(up=stored, bits=bits + 1))
+            m.d.sync += owed.eq(owed + _step(up=self.reserve, bits=bits + 1))
+        with m.If(read.en != self.store):
+            m.d.sync += unread.eq(unread + _step(up=read.en, bits=bits + 1))
 
         return m
 

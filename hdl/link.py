@@ -56,8 +56,8 @@ class Link(wiring.Component):
         High for one cycle to check the image again; ``status`` must be STARTING within 64 cycles.
     status : In(8)
         A `protocol.Status`.
-    image_hash, frame_cycles : In(32)
-        Hash of the image, cycles of the last frame; must be still while ``status`` is READY.
+    image_hash : In(32)
+        Hash of the image; must be still while ``status`` is READY.
     """
     def __init__(self, config, isa_version, *, counter_bytes=64,
                  gap_octets=protocol.GAP_OCTETS):
@@ -81,15 +81,14 @@ class Link(wiring.Component):
         self._place    = Signal.like(self._verdict.last)
 
         super().__init__({
-            "rx":           In(1, init=1),
-            "tx":           Out(1, init=1),
-            "accesses":     Out(stream.Signature(Access())),
-            "octets":       In(stream.Signature(8)),
-            "run":          Out(1),
-            "reload":       Out(1),
-            "status":       In(8),
-            "image_hash":   In(32),
-            "frame_cycles": In(32),
+            "rx":         In(1, init=1),
+            "tx":         Out(1, init=1),
+            "accesses":   Out(stream.Signature(Access())),
+            "octets":     In(stream.Signature(8)),
+            "run":        Out(1),
+            "reload":     Out(1),
+            "status":     In(8),
+            "image_hash": In(32),
         })
 
     def elaborate(self, platform):
@@ -131,7 +130,6 @@ class Link(wiring.Component):
         m.d.comb += identity.image_hash.eq(self.image_hash)
         m.d.comb += identity.status.eq(self.status)
         m.d.comb += identity.last_run.eq(self._last_run)
-        m.d.comb += identity.cycles.eq(self.frame_cycles)
 
     def _locate(self, m):
         request, index, place = self._request, self._index, self._place

@@ -22,7 +22,6 @@ class Identity(wiring.Component):
             "image_hash": In(32),
             "status":     In(8),
             "last_run":   In(8),
-            "cycles":     In(32),
             "octet":      Out(8),
         })
 

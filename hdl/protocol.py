@@ -38,7 +38,7 @@ __all__ = ["ADDRESS_OCTETS", "COUNTERS", "CRC_INIT", "GAP_OCTETS", "IDENTITY",
            "unpack", "unpack_fields"]
 
 
-VERSION        = 1
+VERSION        = 2
 SYNC           = 0xA5
 REPLY          = 0x80     # set in the command of a reply
 REFUSAL        = 0xC0     # set in the command of a reply that bears an error
@@ -91,7 +91,7 @@ class Status(IntEnum):
 
 # Fields of a payload and their octets, in the order in which they travel
 
-STATE = {"status": 1, "last_run": 1, "cycles": 4}
+STATE = {"status": 1, "last_run": 1}
 IDENTITY = {"protocol": 1, "isa": 1} | STATE | {"config_hash": 4, "image_hash": 4}
 
 

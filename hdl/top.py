@@ -214,7 +214,6 @@ class Accelerator(wiring.Component):
         m.d.comb += loader.reload.eq(link.reload)
         m.d.comb += link.status.eq(loader.status)
         m.d.comb += link.image_hash.eq(loader.image_hash)
-        m.d.comb += link.frame_cycles.eq(counters.total)
         m.d.comb += loader.cleared.eq(~counters.clearing)
         m.d.comb += counters.clear.eq(loader.clear)
         m.d.comb += counters.count.eq(loader.counting)

@@ -12,8 +12,8 @@ __all__ = ["LinkModel"]
 class LinkModel:
     """Answers requests as `hdl.link.Link` does, octet for octet.
 
-    The attributes ``status``, ``image_hash``, ``cycles``, ``memory`` and ``counters`` are the
-    core's side, free to change; ``on_run`` and ``on_reload`` are called where the link strobes
+    The attributes ``status``, ``image_hash``, ``memory`` and ``counters`` are the core's
+    side, free to change; ``on_run`` and ``on_reload`` are called where the link strobes
     ``run`` and ``reload``.
     """
 
@@ -23,7 +23,6 @@ class LinkModel:
         self.counters = bytearray(counter_bytes)
         self.status: int = Status.READY
         self.image_hash = 0
-        self.cycles = 0
         self.last_run = 0
         self.on_run: Callable[[], None] = lambda: None
         self.on_reload: Callable[[], None] = lambda: None
@@ -112,7 +111,7 @@ class LinkModel:
     def _obey(self, request: protocol.Packet) -> bytes:
         facts = {"protocol": protocol.VERSION, "isa": self._isa_version, "status": self.status,
                  "config_hash": self._config_hash, "image_hash": self.image_hash,
-                 "last_run": self.last_run, "cycles": self.cycles}
+                 "last_run": self.last_run}
         match request.command:
             case Command.IDENTIFY:
                 return protocol.pack_fields(protocol.IDENTITY, facts)

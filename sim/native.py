@@ -14,14 +14,15 @@ import numpy as np
 
 from compiler import golden
 from compiler.codegen.c import generate
-from compiler.codegen.plan import Form
+from compiler.codegen.tensors import Form, Tensor
 from compiler.errors import MissingToolError, ToolError, UserError
 from compiler.ir import Binary, Graph, value_range
 
 
 __all__ = ["Native", "c_compiler", "compile_c", "pack_bits"]
 
-CTYPES = {"uint64_t": np.uint64, "int32_t": np.int32, "int8_t": np.int8, "uint8_t": np.uint8}
+CTYPES = {"uint64_t": np.uint64, "uint32_t": np.uint32, "uint16_t": np.uint16,
+          "uint8_t": np.uint8, "int32_t": np.int32, "int8_t": np.int8}
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-ffp-contract=off")
 COMPLAINTS = 3  # lines of what the compiler said, in our error
 
@@ -47,12 +48,16 @@ class Native:
     def run(self, x: np.ndarray) -> np.ndarray:
         """Return what `golden.run` returns for the batch ``x``, (frames, ...)."""
         values = self.outputs(self.inputs(x))
+        values = values.reshape(len(values), *self.plan.output.shape)
         for node in self.plan.suffix:
             values = golden.evaluate(node, values)
         return values
 
     def trace(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the tensor that every layer of the body makes, (frames, channels), by name."""
+        """Return the tensor that every stage of the body makes, (frames, ...), by name.
+
+        A pool that a layer does on its way stands for that layer, too.
+        """
         frames = self.inputs(x)
         made = [stage.output for stage in self.plan.layers]
         ends = np.cumsum([tensor.count for tensor in made])
@@ -60,7 +65,8 @@ class Native:
         self._traced.native_trace(_pointer(frames), _pointer(self._made(len(frames))),
                                   ctypes.c_size_t(len(frames)), _pointer(values))
         parts = np.split(values.astype(np.int64), ends[:-1], axis=1)
-        return {tensor.name: part for tensor, part in zip(made, parts, strict=True)}
+        return {tensor.name: part.reshape(-1, *tensor.shape)
+                for tensor, part in zip(made, parts, strict=True)}
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Turn a batch into frames of `net_run`: (frames, NET_INPUT_LENGTH) of net_input_t."""
@@ -70,7 +76,7 @@ class Native:
         given = self.plan.input
         values = values.reshape(len(values), given.count)
         if given.form is Form.PLANES:
-            return pack_bits(values)
+            return pack_bits(values, given)
         low, high = value_range(given.type)
         if values.size and not (low <= values.min() and values.max() <= high):
             raise UserError(f"Values of {given.name!r} must lie between {low} and {high}, "
@@ -103,11 +109,13 @@ class Native:
         return ctypes.CDLL(str(library.resolve()))
 
 
-def pack_bits(values: np.ndarray) -> np.ndarray:
-    """Pack (frames, values) of -1 and +1 into words of 64, the first in the lowest bit."""
-    padded = np.zeros((len(values), -(-values.shape[1] // 64) * 64), np.uint8)
-    padded[:, :values.shape[1]] = values > 0
-    return np.packbits(padded, axis=1, bitorder="little").view("<u8").astype(np.uint64)
+def pack_bits(values: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """Pack (frames, values) of -1 and +1 into words, the first in the lowest bit of each."""
+    pixels = values.reshape(len(values), -1, tensor.channels)
+    padded = np.zeros((*pixels.shape[:2], tensor.words * tensor.unit), np.uint8)
+    padded[..., :tensor.channels] = pixels > 0
+    words = np.packbits(padded, axis=-1, bitorder="little").view(f"<u{tensor.unit // 8}")
+    return words.reshape(len(values), -1).astype(CTYPES[tensor.ctype])
 
 
 def c_compiler() -> list[str]:

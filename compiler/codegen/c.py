@@ -14,16 +14,16 @@ from compiler.ir import Graph
 
 __all__ = ["generate"]
 
-COPIED = ("vectors.h", "kernels.h", "trace.h", "main.c", "Makefile")
+COPIED = ("vectors.h", "windows.h", "kernels.h", "bytes.h", "activations.h", "pools.h", "trace.h",
+          "main.c", "Makefile")
 
 
 def generate(graph: Graph, out_dir: Path) -> Plan:
     """Write ``graph`` as C into ``out_dir`` (made where missing), and return its plan.
 
-    ``net.c`` with ``net.h``, ``weights.h``, ``kernels.h``, ``vectors.h`` and ``trace.h`` is the
-    network: no heap, no floating point, no library. ``host.c`` is the floating point around it,
-    where there is any. ``main.c`` and ``Makefile`` are a program that runs raw frames. Equal
-    graphs give equal files.
+    ``net.c`` with its headers is the network: no heap, no floating point, no library. ``host.c``
+    is the floating point around it, where there is any. ``main.c`` and ``Makefile`` are a program
+    that runs raw frames. Equal graphs give equal files.
 
     Raises StageError where the graph is not an integer graph, and CodegenError where C cannot
     hold it.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from compiler.codegen.host import has_scores, is_classifier
-from compiler.codegen.plan import Plan, Tensor
-from compiler.codegen.source import Source, one_line
+from compiler.codegen.functions import Source, one_line
+from compiler.codegen.host import has_scores, is_classifier, score_count
+from compiler.codegen.plan import Plan
+from compiler.codegen.tensors import Form, Tensor
 from compiler.ir import Binary, TensorType, value_range
 
 
@@ -48,6 +49,7 @@ void net_quantize_input(const net_raw_t *raw, net_input_t *input);
 
 SCORES = """\
 /* On the host (host.c): turn outputs into the real numbers that they stand for. */
+#define NET_SCORES {count}
 void net_scores(const net_output_t *outputs, double *scores);
 """
 
@@ -76,7 +78,7 @@ def write_header(plan: Plan, source: Source) -> str:
         output_meaning=_meaning(plan.output), output_ctype=plan.output.ctype)]
     parts.append(_raw(plan))
     if has_scores(plan):
-        parts.append(SCORES)
+        parts.append(SCORES.format(count=score_count(plan)))
     if is_classifier(plan):
         parts.append(CLASSIFY + _class_names(plan))
     parts.append(TRACE.format(
@@ -94,9 +96,14 @@ def guarded(about: str, macro: str, body: str) -> str:
 
 def _meaning(tensor: Tensor) -> str:
     low, high = value_range(tensor.type)
-    if tensor.ctype == "uint64_t":
-        return "64 values a word from its lowest bit on, a bit set for +1"
-    return "1 for +1 and 0 for -1" if isinstance(tensor.type, Binary) else f"{low} .. {high} each"
+    each = "1 for +1 and 0 for -1" if isinstance(tensor.type, Binary) else f"{low} .. {high} each"
+    if tensor.form is Form.PLANES:
+        each = f"{tensor.unit} values a word from its lowest bit on, a bit set for +1"
+    if len(tensor.shape) < 3:
+        return each
+    height, width, channels = tensor.shape
+    words = f" in {tensor.words} words" if tensor.form is Form.PLANES else ""
+    return (f"{height} rows of {width} pixels of {channels} channels{words}; {each}")
 
 
 def _raw(plan: Plan) -> str:

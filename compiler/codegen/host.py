@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from compiler.codegen.plan import CodegenError, Form, Plan
+from compiler.codegen.functions import one_line
+from compiler.codegen.plan import CodegenError, Plan
+from compiler.codegen.tensors import Form
 from compiler.ir import (
     Affine,
     ArgMax,
+    AveragePool,
     BatchNorm,
     Binary,
     Flatten,
     HighestBit,
     Input,
     Node,
+    Pool,
     Quant,
     Relu,
     Requantize,
@@ -23,13 +28,31 @@ from compiler.ir import (
 )
 
 
-__all__ = ["choose_class", "has_scores", "host_source", "is_classifier"]
+__all__ = ["choose_class", "has_scores", "host_source", "is_classifier",
+           "score_count"]
 
 Array = np.ndarray[Any, Any]
 
 
 def is_classifier(plan: Plan) -> bool:
-    return bool(plan.suffix) and isinstance(plan.suffix[-1], ArgMax | HighestBit)
+    """Whether the last node chooses one of all scores.
+
+    Raises CodegenError where it chooses for each of several pixels.
+    """
+    if not plan.suffix or not isinstance(plan.suffix[-1], ArgMax | HighestBit):
+        return False
+    last = plan.suffix[-1]
+    shape = plan.graph.shape(last.inputs[0])
+    if math.prod(shape) != shape[-1]:
+        raise CodegenError(f"{type(last).__name__} {last.name!r} must choose once in a frame in C, "
+                           f"not {math.prod(shape[:-1])} times")
+    return True
+
+
+def score_count(plan: Plan) -> int:
+    """Numbers that `net_scores` makes."""
+    nodes = plan.suffix[:-1] if is_classifier(plan) else plan.suffix
+    return math.prod(plan.graph.shape(nodes[-1].name)) if nodes else plan.output.count
 
 
 def has_scores(plan: Plan) -> bool:
@@ -56,14 +79,15 @@ def host_source(plan: Plan) -> str | None:
 
 def choose_class(node: Node, scores: str) -> str:
     """Return the definition of `net_classify`; ``scores`` is what it compares."""
-    lines = [f"/* {node.name}: {_summary(node)} */",
+    lines = [f"/* {one_line(node.name)}: {_summary(node)} */",
              "int net_classify(const net_output_t *outputs)", "{"]
     if scores == "scores":
-        lines += ["    double scores[NET_OUTPUTS];", "    net_scores(outputs, scores);"]
+        lines += ["    double scores[NET_SCORES];", "    net_scores(outputs, scores);"]
     better = (f"{scores}[i] > {scores}[chosen]" if isinstance(node, ArgMax)
               else f"{scores}[i] > 0")
+    count = "NET_SCORES" if scores == "scores" else "NET_OUTPUTS"
     return "\n".join([*lines, "    int chosen = 0;",
-                      f"    for (int i = {int(isinstance(node, ArgMax))}; i < NET_OUTPUTS; i++)",
+                      f"    for (int i = {int(isinstance(node, ArgMax))}; i < {count}; i++)",
                       f"        if ({better})", "            chosen = i;",
                       "    return chosen;", "}", ""])
 
@@ -75,29 +99,80 @@ def _summary(node: Node) -> str:
 
 def _quantize_input(plan: Plan) -> str:
     tables: list[str] = []
-    steps = _steps(plan.host_prefix, plan, "", tables)
     target = plan.input
+    lines = _passes(plan.host_prefix, plan, "raw[i]", plan.graph.input.shape, "", tables)
     if target.form is Form.PLANES:
+        _, _, channels = target.picture
+        at = f"i / {channels} * {target.words} + i % {channels} / {target.unit}"
         store = ["        if (value > 0)",
-                 "            input[i / 64] |= (uint64_t)1 << i % 64;"]
+                 f"            input[{at}]",
+                 f"                |= (net_input_t)1 << i % {channels} % {target.unit};"]
         clear = ["    for (int i = 0; i < NET_INPUT_LENGTH; i++)", "        input[i] = 0;"]
     else:
         store, clear = ["        input[i] = (net_input_t)value;"], []
     return "\n".join([
         *tables, "void net_quantize_input(const net_raw_t *raw, net_input_t *input)", "{", *clear,
-        "    for (int i = 0; i < NET_INPUTS; i++) {", "        double value = raw[i];",
-        *steps, *store, "    }", "}", ""])
+        *lines, *store, "    }", "}", ""])
 
 
 def _scores(plan: Plan) -> str:
     tables: list[str] = []
     nodes = plan.suffix[:-1] if is_classifier(plan) else plan.suffix
-    steps = _steps(nodes, plan, "score_", tables)
     value = "outputs[i] ? 1 : -1" if isinstance(plan.output.type, Binary) else "outputs[i]"
+    lines = _passes(nodes, plan, value, plan.output.shape, "score_", tables)
     return "\n".join([
         *tables, "void net_scores(const net_output_t *outputs, double *scores)", "{",
-        "    for (int i = 0; i < NET_OUTPUTS; i++) {", f"        double value = {value};",
-        *steps, "        scores[i] = value;", "    }", "}", ""])
+        *lines, "        scores[i] = value;", "    }", "}", ""])
+
+
+def _passes(nodes: tuple[Node, ...], plan: Plan, source: str, shape: tuple[int, ...], prefix: str,
+            tables: list[str]) -> list[str]:
+    """Statements that apply ``nodes`` to the tensor of elements ``source``.
+
+    They end within the loop over the elements i of the result, where ``value`` is one of them.
+    """
+    lines: list[str] = []
+    first = 0
+    for index, node in enumerate((*nodes, None)):
+        if node is not None and not isinstance(node, Pool):
+            continue
+        lines += [f"    for (int i = 0; i < {math.prod(shape)}; i++) {{",
+                  f"        double value = {source};",
+                  *_steps(nodes[first:index], plan, f"{prefix}{first}_", tables)]
+        if node is None:
+            break
+        seen, made = f"{prefix}seen_{index}", f"{prefix}pooled_{index}"
+        lines += [f"        {seen}[i] = value;", "    }"]
+        before, shape = plan.graph.shape(node.inputs[0]), plan.graph.shape(node.name)
+        tables += [f"static double {name}[{math.prod(size)}];\n"
+                   for name, size in ((seen, before), (made, shape))]
+        lines += _pool(node, before, shape, seen, made)
+        source, first = f"{made}[i]", index + 1
+    return lines
+
+
+def _pool(node: Pool, before: tuple[int, ...], shape: tuple[int, ...], seen: str,
+          made: str) -> list[str]:
+    """Statements that pool the picture ``seen`` of shape ``before`` into ``made``."""
+    (rows, columns), (down, across) = node.kernel, node.stride
+    top, left = node.pads[:2]
+    height, width, channels = before
+    mean = isinstance(node, AveragePool)
+    step = "value += term;" if mean else "value = term > value ? term : value;"
+    result = f"value / {rows * columns}" if mean else "value"
+    return [
+        f"    /* {one_line(node.name)}: {type(node).__name__} */",
+        f"    for (int i = 0; i < {math.prod(shape)}; i++) {{",
+        f"        const int y = i / {channels} / {shape[1]} * {down} - {top};",
+        f"        const int x = i / {channels} % {shape[1]} * {across} - {left};",
+        f"        double value = {'0' if mean else '-INFINITY'};",
+        f"        for (int at = 0; at < {rows * columns}; at++) {{",
+        f"            const int py = y + at / {columns}, px = x + at % {columns};",
+        f"            if (py < 0 || py >= {height} || px < 0 || px >= {width})",
+        "                continue;",
+        f"            const int from = (py * {width} + px) * {channels} + i % {channels};",
+        f"            const double term = {seen}[from];",
+        f"            {step}", "        }", f"        {made}[i] = {result};", "    }"]
 
 
 def _steps(nodes: tuple[Node, ...], plan: Plan, prefix: str, tables: list[str]) -> list[str]:
@@ -112,7 +187,7 @@ def _steps(nodes: tuple[Node, ...], plan: Plan, prefix: str, tables: list[str]) 
                    stem: str = f"{prefix}{index}") -> str:
             return _number(f"{field}_{stem}", values, channels, tables)
 
-        lines.append(f"        /* {node.name}: {type(node).__name__} */")
+        lines.append(f"        /* {one_line(node.name)}: {type(node).__name__} */")
         lines += [f"        {line}" for line in _statements(node, number, channels)]
     return lines
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 
+from compiler.codegen.tensors import WORD, Form, Tensor, unit_bits
 from compiler.errors import UserError
 from compiler.ir import (
     Binary,
@@ -16,6 +17,7 @@ from compiler.ir import (
     Fixed,
     Flatten,
     Graph,
+    MaxPool,
     Node,
     Requantize,
     TensorType,
@@ -23,25 +25,20 @@ from compiler.ir import (
     Weighted,
     value_range,
 )
-from compiler.stages import Layer, Parts, split
+from compiler.stages import Layer, Parts, Pooling, split
 
 
-__all__ = ["CodegenError", "Form", "Kernel", "Plan", "Stage", "Tensor", "make_plan"]
+__all__ = ["INT32_MAX", "CodegenError", "Kernel", "Plan", "Stage", "Window", "choose_kernel",
+           "make_plan"]
 
 INT32_MAX = (1 << 31) - 1
-INT_BITS = 30  # of a Requantize in C, signed or not
+INT_BITS = 30        # of a Requantize in C, signed or not
+PLANES = 3           # bits of inputs up to which planes of them are faster than bytes
+BYTES = 1 << 14      # of weights of 1 bit that may be stored as bytes
 
 
 class CodegenError(UserError):
     """A network that the C code cannot hold."""
-
-
-class Form(Enum):
-    """How a tensor lies in memory."""
-
-    PLANES = "planes"    # 64 values a word, one plane for each bit of a value
-    BYTES = "bytes"      # a byte each
-    OUTPUTS = "outputs"  # net_output_t each
 
 
 class Kernel(Enum):
@@ -50,71 +47,72 @@ class Kernel(Enum):
     BINARY = "binary"                # XNOR-popcount
     INPUT_PLANES = "input planes"    # weights of 1 bit, inputs of several
     WEIGHT_PLANES = "weight planes"  # inputs of 1 bit, weights of several
-    BYTES = "bytes"                  # both of several
+    BYTES = "bytes"                  # both of several, or stored as such
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """A flat tensor of ``count`` values, as C stores it."""
+class Window:
+    """What each output of a layer sees; a Dense layer sees all that there is."""
 
-    name: str
-    count: int
-    type: TensorType
-    form: Form
-
-    @property
-    def words(self) -> int:
-        """64-bit words in a plane."""
-        return -(-self.count // 64)
-
-    @property
-    def planes(self) -> int:
-        return self.type.bits if isinstance(self.type, Fixed) else 1
-
-    @property
-    def signed(self) -> bool:
-        return value_range(self.type)[0] < 0
-
-    @property
-    def length(self) -> int:
-        """Elements of the array in C."""
-        return self.planes * self.words if self.form is Form.PLANES else self.count
-
-    @property
-    def ctype(self) -> str:
-        """Type of the elements in C."""
-        match self.form:
-            case Form.PLANES:
-                return "uint64_t"
-            case Form.OUTPUTS if not isinstance(self.type, Binary):
-                return "int32_t"
-        return "int8_t" if self.signed and not isinstance(self.type, Binary) else "uint8_t"
-
-    @property
-    def bytes(self) -> int:
-        return self.length * {"uint64_t": 8, "int32_t": 4}.get(self.ctype, 1)
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    groups: int = 1
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A function in C: takes ``input``, sums (where ``dense`` is given), activates, and stores."""
+    """A function in C: takes ``input``, sums (where ``layer`` is given), activates, and stores.
+
+    With a ``pool`` it stores the highest of several pixels. A stage may be a pool alone.
+    """
 
     input: Tensor
     output: Tensor
     activations: tuple[Threshold | Requantize, ...] = ()
-    dense: Dense | None = None
+    layer: Weighted | None = None
+    pool: MaxPool | None = None
+    places: tuple[int, int] = (1, 1)  # pixels that it makes, ahead of the pool
 
     @property
     def kernel(self) -> Kernel | None:
-        return _kernel(self.dense, self.input.type) if self.dense else None
+        return choose_kernel(self.layer, self.input.type) if self.layer else None
+
+    @property
+    def window(self) -> Window:
+        if isinstance(self.layer, Conv):
+            conv = self.layer
+            return Window(conv.kernel, conv.stride, conv.pads, conv.groups)
+        return Window(self.input.picture[:2])
+
+    @property
+    def seen(self) -> int:
+        """Channels of a pixel that an output sees."""
+        return self.input.channels // self.window.groups
+
+    @property
+    def tap(self) -> int:
+        """Bits in a window for the channels of a pixel."""
+        unit = unit_bits(self.seen) if len(self.input.shape) == 3 else WORD
+        return -(-self.seen // unit) * unit
+
+    @property
+    def window_words(self) -> int:
+        """Words that hold a window."""
+        return -(-self.window.kernel[0] * self.window.kernel[1] * self.tap // WORD)
+
+    @property
+    def gathers(self) -> bool:
+        """Whether each window of bits is copied, rather than read where it lies."""
+        return self.input.unit < WORD or self.window.groups > 1
 
 
 @dataclass(frozen=True)
 class Plan:
     """All of ``net.c``, and the nodes that are left to the host on both sides of it.
 
-    ``stages`` begins with one that has no ``dense`` where the input of `net_run` must be changed
-    ahead of the first layer. The others are the layers of the body.
+    ``stages`` begins with one that has no ``layer`` where the input of `net_run` must be changed
+    ahead of the first layer. The others are the steps of the body.
     """
 
     graph: Graph
@@ -130,9 +128,10 @@ class Plan:
     def output(self) -> Tensor:
         return self.stages[-1].output
 
-    @property
+    @cached_property
     def layers(self) -> tuple[Stage, ...]:
-        return tuple(stage for stage in self.stages if stage.dense)
+        """The stages of the body."""
+        return tuple(stage for stage in self.stages if stage.layer or stage.pool)
 
     @property
     def on_host(self) -> bool:
@@ -149,19 +148,38 @@ def make_plan(graph: Graph) -> Plan:
     host_prefix, first = _prefix(graph, parts)
     stages = list(first)
     tensor = first[0].output if first else _given(graph, host_prefix, parts)
-    layers = parts.layers
-    for step in parts.body:
-        if not isinstance(step, Layer) or isinstance(step.sums, Conv):
-            raise CodegenError(f"Node {step.name!r} must be a Dense layer, as C has no others yet, "
-                               f"not {type(step.nodes[0]).__name__}")
-    for layer, following in zip(layers, (*layers[1:], None), strict=True):
-        assert isinstance(layer.sums, Dense)
-        _check_products(layer.sums, tensor)
-        output = _tensor(graph, layer.output, following)
-        stages.append(Stage(tensor, output, (layer.activation,) if layer.activation else (),
-                            layer.sums))
+    at = 0
+    while at < len(parts.body):
+        step = parts.body[at]
+        pool = _fused_pool(parts, at)
+        at += 2 if pool else 1
+        form = _wanted(parts, at)
+        output = _tensor(graph, pool.name if pool else step.output, form)
+        if isinstance(step, Pooling):
+            stages.append(Stage(tensor, output, pool=step.pool))
+        else:
+            _check_products(step.sums, tensor)
+            made = step.output_shape
+            stages.append(Stage(tensor, output, (step.activation,) if step.activation else (),
+                                step.sums, pool, (made[0], made[1]) if len(made) == 3 else (1, 1)))
         tensor = output
     return Plan(graph, host_prefix, tuple(stages), parts.suffix)
+
+
+def _fused_pool(parts: Parts, at: int) -> MaxPool | None:
+    """The pool behind step ``at``, if the pixels of a layer can go there right away.
+
+    They can where they are bits, and none of them is in two windows.
+    """
+    if at + 1 == len(parts.body):
+        return None
+    step, following = parts.body[at:at + 2]
+    if not isinstance(step, Layer) or not isinstance(following, Pooling):
+        return None
+    pool = following.pool
+    simple = pool.kernel == pool.stride and pool.pads[:2] == (0, 0)
+    return pool if simple and isinstance(following.input_type, Binary) and (
+        _wanted(parts, at + 2) is Form.PLANES) else None
 
 
 def _prefix(graph: Graph, parts: Parts) -> tuple[tuple[Node, ...], tuple[Stage, ...]]:
@@ -173,10 +191,11 @@ def _prefix(graph: Graph, parts: Parts) -> tuple[tuple[Node, ...], tuple[Stage, 
                 or isinstance(node, Requantize) and node.bits <= INT_BITS for node in steps))
     host = () if in_c else parts.prefix
     given = _given(graph, host, parts)
-    wanted = _tensor(graph, parts.body[0].input, parts.layers[0])
+    wanted = _tensor(graph, parts.body[0].input, _wanted(parts, 0))
     activations = tuple(node for node in steps if isinstance(node, Threshold | Requantize))
     if in_c and activations or given.form is not wanted.form:
-        return host, (Stage(given, wanted, activations if in_c else ()),)
+        stage = Stage(given, wanted, activations if in_c else (), places=wanted.picture[:2])
+        return host, (stage,)
     return host, ()
 
 
@@ -185,38 +204,50 @@ def _given(graph: Graph, host_prefix: tuple[Node, ...], parts: Parts) -> Tensor:
     name = parts.body[0].input if host_prefix else graph.input.name
     kind = graph.type(name)
     form = Form.PLANES if isinstance(kind, Binary) else Form.BYTES
-    return Tensor(name, math.prod(graph.shape(name)), kind, form)
+    return _tensor(graph, name, form)
 
 
-def _tensor(graph: Graph, name: str, reader: Layer | None) -> Tensor:
-    """A tensor as ``reader`` wants it; None stands for the user, behind the last layer."""
-    kind = graph.type(name)
-    form = Form.OUTPUTS
-    if reader:
-        kernel = _kernel(reader.sums, kind)
-        form = Form.BYTES if kernel is Kernel.BYTES else Form.PLANES
-    return Tensor(name, math.prod(graph.shape(name)), kind, form)
+def _wanted(parts: Parts, at: int) -> Form:
+    """How the steps from ``at`` on want their input; the user, behind the last, has outputs."""
+    for step in parts.body[at:]:
+        if isinstance(step, Layer):
+            bytes_ = choose_kernel(step.sums, step.input_type) is Kernel.BYTES
+            return Form.BYTES if bytes_ else Form.PLANES
+    return Form.OUTPUTS
 
 
-def _kernel(dense: Weighted, kind: TensorType) -> Kernel:
-    if dense.bits == 1:
-        return Kernel.BINARY if isinstance(kind, Binary) else Kernel.INPUT_PLANES
-    return Kernel.WEIGHT_PLANES if isinstance(kind, Binary) else Kernel.BYTES
+def _tensor(graph: Graph, name: str, form: Form) -> Tensor:
+    return Tensor(name, graph.shape(name), graph.type(name), form)
+
+
+def choose_kernel(layer: Weighted, kind: TensorType) -> Kernel:
+    """Return what runs a layer that reads a tensor of type ``kind``."""
+    if layer.bits != 1:
+        return Kernel.WEIGHT_PLANES if isinstance(kind, Binary) else Kernel.BYTES
+    if isinstance(kind, Binary):
+        return Kernel.BINARY
+    assert isinstance(kind, Fixed)
+    small = layer.weights.size <= BYTES and isinstance(layer, Conv)
+    return Kernel.BYTES if small and kind.bits > PLANES else Kernel.INPUT_PLANES
 
 
 def _fits_byte(kind: TensorType) -> bool:
     return isinstance(kind, Fixed) and kind.bits <= 8
 
 
-def _check_products(dense: Dense, given: Tensor) -> None:
+def _check_products(layer: Dense | Conv, given: Tensor) -> None:
     """Every number on the way to a sum must fit int32_t, as the sums themselves do."""
     low, high = value_range(given.type)
-    kernel = _kernel(dense, given.type)
-    widest = dense.fan_in * max(-low, high) * max(int(np.abs(dense.weights).max()), 1)
+    kernel = choose_kernel(layer, given.type)
+    bias = 0 if layer.bias is None else int(np.abs(layer.bias).max())
+    highest = max(int(np.abs(layer.weights.astype(np.int64)).max()), 1)
+    widest = layer.fan_in * max(-low, high) * highest
     if kernel in (Kernel.INPUT_PLANES, Kernel.WEIGHT_PLANES):
         widest *= 2  # twice the sum over 0 and 1, ahead of what is taken from it
-    if kernel is Kernel.WEIGHT_PLANES and dense.bias is not None:
-        widest += int(np.abs(dense.bias).max())
+    if kernel is Kernel.BYTES:
+        widest = layer.fan_in * highest * (high - low)
+    if kernel is Kernel.WEIGHT_PLANES or kernel is Kernel.BYTES and low < 0:
+        widest += bias
     if widest > INT32_MAX:
-        raise CodegenError(f"Dense {dense.name!r} must need numbers of at most {INT32_MAX} in C, "
-                           f"not {widest}")
+        raise CodegenError(f"{type(layer).__name__} {layer.name!r} must need numbers of at most "
+                           f"{INT32_MAX} in C, not {widest}")

@@ -6,17 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from compiler.codegen.plan import Kernel, Stage
+from compiler.codegen.plan import INT32_MAX, Kernel, Stage
+from compiler.codegen.tensors import WORD
 from compiler.ir import Requantize, TensorType, Threshold, value_range
 
 
-__all__ = ["BLOCK", "LANES", "bias", "format_table", "levels", "padded", "weights"]
+__all__ = ["BLOCK", "LANES", "LINEAR", "bias", "block_stride", "byte_flip", "format_table",
+           "is_narrow", "level_table", "levels", "padded", "quads", "weights"]
 
 Array = np.ndarray[Any, Any]
 
-BLOCK = 64  # channels that a kernel sums together: NET_BLOCK in kernels.h
-LANES = 8   # what the channels of a block are rounded up to: NET_LANES
-WIDTH = 98  # columns of a line of numbers
+BLOCK = 64   # channels that a kernel sums together: NET_BLOCK in kernels.h
+LANES = 16   # what the channels of a block are rounded up to: NET_LANES
+LINEAR = 31  # levels up to which counting those that are reached is as fast as halving
+NARROW = 64  # weights of bytes up to which the sum of two products fits 16 bits
+WIDTH = 98   # columns of a line of numbers
 
 
 def padded(channels: int) -> int:
@@ -24,62 +28,125 @@ def padded(channels: int) -> int:
     return -(-channels // LANES) * LANES
 
 
+# Weights
+
+def quads(stage: Stage) -> int:
+    """Groups of four bytes in a window."""
+    assert stage.layer is not None
+    return -(-stage.layer.fan_in // 4)
+
+
+def block_stride(stage: Stage) -> int:
+    """Elements of the weight table between two channels, as the first of a block has it."""
+    return 4 * quads(stage) if stage.kernel is Kernel.BYTES else stage.window_words
+
+
 def weights(stage: Stage) -> Array:
-    """Weights of a layer: words of 64 bits, or bytes for `Kernel.BYTES`."""
-    dense = stage.dense
-    assert dense is not None
-    match stage.kernel:
-        case Kernel.BYTES:
-            return dense.weights.astype(np.int8).reshape(-1)
-        case Kernel.WEIGHT_PLANES:
-            assert dense.bits is not None
-            raw = dense.weights.astype(np.int64)
-            return np.concatenate([_lanes(raw >> plane & 1) for plane in range(dense.bits)])
-    return _lanes(dense.weights > 0)
+    """Weights of a layer: words of 64 bits, or bytes for `Kernel.BYTES`; a group at a time."""
+    layer = stage.layer
+    assert layer is not None
+    groups = np.split(layer.weights.astype(np.int64), stage.window.groups)
+    if stage.kernel is Kernel.BYTES:
+        return np.concatenate([_quads(group.reshape(len(group), -1)) for group in groups])
+    if stage.kernel is Kernel.WEIGHT_PLANES:
+        assert layer.bits is not None
+        return np.concatenate([_lanes(_taps(group >> plane & 1, stage))
+                               for plane in range(layer.bits) for group in groups])
+    return np.concatenate([_lanes(_taps(group > 0, stage)) for group in groups])
+
+
+def _taps(bits: Array, stage: Stage) -> Array:
+    """Spread (channels, ...) of bits, channels of a pixel last, over what they have in a window."""
+    seen = bits.reshape(len(bits), -1, stage.seen)
+    rows = np.zeros((*seen.shape[:2], stage.tap), np.uint8)
+    rows[..., :stage.seen] = seen
+    return rows.reshape(len(bits), -1)
 
 
 def _lanes(bits: Array) -> Array:
-    """Pack (channels, inputs) of bits; in each block of channels, word by word, then by lane."""
+    """Pack (channels, bits of a window); in each block of channels, word by word, then by lane.
+
+    In each 16 lanes, those of even numbers come first.
+    """
     channels, inputs = bits.shape
-    rows = np.zeros((padded(channels), -(-inputs // 64) * 64), np.uint8)
+    rows = np.zeros((padded(channels), -(-inputs // WORD) * WORD), np.uint8)
     rows[:channels, :inputs] = bits
     words = np.packbits(rows, axis=1, bitorder="little").view("<u8")
-    blocks = [words[first:first + BLOCK].T.reshape(-1) for first in range(0, len(words), BLOCK)]
-    return np.concatenate(blocks)
+    words = words.reshape(-1, LANES // 2, 2, words.shape[1]).swapaxes(1, 2).reshape(words.shape)
+    return np.concatenate([words[first:first + BLOCK].T.reshape(-1)
+                           for first in range(0, len(words), BLOCK)])
+
+
+def _quads(rows: Array) -> Array:
+    """Bytes of (channels, inputs); in each block of channels, four by four, then by lane."""
+    channels, inputs = rows.shape
+    filled = np.zeros((padded(channels), -(-inputs // 4) * 4), np.int8)
+    filled[:channels, :inputs] = rows
+    fours = filled.reshape(len(filled), -1, 4)
+    return np.concatenate([fours[first:first + BLOCK].swapaxes(0, 1).reshape(-1)
+                           for first in range(0, len(fours), BLOCK)])
+
+
+def is_narrow(stage: Stage) -> bool:
+    """Whether the sum of two products of bytes fits 16 bits."""
+    assert stage.layer is not None
+    return bool(np.abs(stage.layer.weights.astype(np.int64)).max() <= NARROW)
+
+
+def byte_flip(stage: Stage) -> int:
+    """What turns the bytes of a layer's input to such without a sign, by exclusive or."""
+    return 128 if stage.input.signed else 0
 
 
 def bias(stage: Stage) -> Array | None:
     """What is added to each sum of a layer, or None.
 
     Planes of weights are counted as bits of 0 and 1: ``sum(w * x) = 2 * sum(w * b) - sum(w)``
-    for ``x = 2 * b - 1``. The last term is known here.
+    for ``x = 2 * b - 1``. Bytes with a sign are read 128 too high. Either term is known here.
     """
-    dense = stage.dense
-    assert dense is not None
-    added = None if dense.bias is None else np.broadcast_to(dense.bias, dense.channels)
-    if stage.kernel is Kernel.WEIGHT_PLANES:
-        sums = dense.weights.astype(np.int64).sum(1)
+    layer = stage.layer
+    assert layer is not None
+    added = None if layer.bias is None else np.broadcast_to(layer.bias, layer.channels)
+    excess = 1 if stage.kernel is Kernel.WEIGHT_PLANES else 0
+    if stage.kernel is Kernel.BYTES:
+        excess = byte_flip(stage)
+    if excess:
+        sums = excess * layer.weights.astype(np.int64).reshape(layer.channels, -1).sum(1)
         return -sums if added is None else added - sums
     return added
 
 
+# Activations
+
 def levels(node: Threshold, kind: TensorType, shape: tuple[int, ...]) -> Array:
-    """Integer levels for a flat tensor of ``shape``: (1 where all share them, else values; count).
+    """Integer levels for a tensor of ``shape``: (1 where all channels share them, else channels;
+    count).
 
     ``x >= level`` is ``x >= ceil(level)`` for integers. A level that every value reaches, or
     none, is brought to the nearest such level.
     """
     low, high = value_range(kind)
-    rounded = np.clip(np.ceil(node.levels), low, high + 1).astype(np.int64)
+    rounded = np.clip(np.ceil(node.levels), low, min(high + 1, INT32_MAX)).astype(np.int64)
     if (rounded == rounded[0]).all():
         return rounded[:1]
     return np.broadcast_to(rounded, (*shape, node.count)).reshape(-1, node.count)
+
+
+def level_table(rows: Array) -> Array:
+    """Order the levels of channels as the kernels read them: by level where they are few."""
+    if len(rows) == 1 or rows.shape[1] > LINEAR:
+        return rows
+    filled = np.zeros((padded(len(rows)), rows.shape[1]), np.int64)
+    filled[:len(rows)] = rows
+    return filled.T
 
 
 def requantize_shift(node: Requantize) -> int:
     """The shift, or one that gives the same for every int32_t and fits the kernel."""
     return min(max(node.shift, -31), 33)
 
+
+# Text
 
 def format_table(name: str, values: Array) -> str:
     """Return the definition of a constant array."""

@@ -21,6 +21,9 @@ INPUT_TYPES: dict[str, TensorType] = {
 def load(path: str | Path, *, input_type: str | None = None) -> Graph:
     """Return the network in the file or folder ``path`` as a graph in real numbers.
 
+    Pictures are (height, width, channels) wherever the user gives them, for ONNX's models, which
+    have channels first, too.
+
     Parameters
     ----------
     path

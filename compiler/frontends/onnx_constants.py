@@ -1,5 +1,7 @@
 """ONNX operations that exporters compute shapes and scales of weights with; constants only."""
 
+import math
+
 import numpy as np
 
 from compiler.frontends.onnx_file import ELEMENT_LIMIT, read_tensor
@@ -7,7 +9,8 @@ from compiler.frontends.onnx_site import Site
 from compiler.frontends.onnx_values import Constant, Tensor
 
 
-__all__ = ["absolute", "concat", "constant", "gather", "reduce_mean", "shape"]
+__all__ = ["absolute", "concat", "constant", "constant_of_shape", "gather", "reduce_mean", "shape",
+           "slice_"]
 
 
 def constant(site: Site) -> Constant:
@@ -18,6 +21,33 @@ def constant(site: Site) -> Constant:
     if values.size and not np.isfinite(values).all():
         raise site.refusal("must be finite")
     return Constant(values.astype(np.int64 if values.dtype.kind == "i" else np.float64))
+
+
+def constant_of_shape(site: Site) -> Constant:
+    sizes = site.numbers(0)
+    if min(sizes, default=1) < 0 or math.prod(sizes) > ELEMENT_LIMIT:
+        raise site.refusal(f"must make a tensor of at most {ELEMENT_LIMIT} elements, not {sizes}")
+    value = constant(site).values if site.proto.attribute else np.zeros(1)
+    if value.size != 1:
+        raise site.refusal(f"must have one value, not {value.size}")
+    return Constant(np.full(sizes, value.reshape(-1)[0]))
+
+
+def slice_(site: Site) -> Constant:
+    values = site.constant(0).values
+    starts, ends = (site.numbers(at) if site.has(at) else site.integers(name) or []
+                    for at, name in ((1, "starts"), (2, "ends")))
+    axes = (site.numbers(3) if site.has(3) else site.integers("axes")) or list(range(len(starts)))
+    steps = site.numbers(4) if site.has(4) else [1] * len(starts)
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        raise site.refusal(f"must have a start, an end, an axis and a step other than 0 for each "
+                           f"slice, not {starts}, {ends}, {axes} and {steps}")
+    where = [slice(None)] * values.ndim
+    for axis, *bounds in zip(axes, starts, ends, steps, strict=True):
+        if not -values.ndim <= axis < values.ndim:
+            raise site.refusal(f"must have axes of {values.ndim}, not {axis}")
+        where[axis] = slice(*bounds)
+    return Constant(values[tuple(where)])
 
 
 def shape(site: Site) -> Constant:

@@ -69,9 +69,12 @@ def window(site: Site, of: Tensor, kernel: Pair, *, ceil: bool = False) -> Windo
 def _borders(site: Site, size: Pair, kernel: Pair, stride: Pair) -> Sides:
     mode = site.text("auto_pad", "NOTSET") or "NOTSET"
     if mode in _SAME:
-        needed = (max((math.ceil(n / s) - 1) * s + k - n, 0)
-                  for n, k, s in zip(size, kernel, stride, strict=True))
-        (top, bottom), (left, right) = ((total // 2, total - total // 2) for total in needed)
+        needed = [(math.ceil(n / s) - 1) * s + k - n
+                  for n, k, s in zip(size, kernel, stride, strict=True)]
+        if min(needed) < -1:
+            raise site.refusal(f"must have pads in place of auto_pad, as its stride of {stride} "
+                               f"skips parts of the picture, where runtimes differ")
+        (top, bottom), (left, right) = (_halves(max(total, 0)) for total in needed)
         sides = top, left, bottom, right
         return sides if mode == "SAME_UPPER" else (bottom, right, top, left)
     if mode == "VALID":
@@ -83,6 +86,10 @@ def _borders(site: Site, size: Pair, kernel: Pair, stride: Pair) -> Sides:
     if len(pads) != 4 or min(pads) < 0:
         raise site.refusal(f"must have pads of four integers of at least 0, not {pads[:8]}")
     return pads[0], pads[1], pads[2], pads[3]
+
+
+def _halves(total: int) -> Pair:
+    return total // 2, total - total // 2
 
 
 def _completed(size: Pair, kernel: Pair, stride: Pair, own: Sides) -> Sides:

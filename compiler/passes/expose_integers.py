@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from compiler.ir import Affine, Dense, Graph, Node, Quant, Requantize, Threshold
-from compiler.passes.chain import PassError, free_name, relink
+from compiler.ir import Affine, Graph, Node, Quant, Requantize, Threshold, Weighted
+from compiler.passes.rewriting import PassError, free_name, rewrite
 
 
 __all__ = ["expose_integers"]
@@ -19,18 +19,15 @@ def expose_integers(graph: Graph) -> Graph:
     bit: behind it the integers are within a rounding error of themselves, so Requantize finds
     them exactly. It goes where it has nothing to add: a power of two for a scale, all values.
     """
-    nodes: list[Node] = []
-    for node in graph.nodes:
-        nodes += _exposed(graph, node) if isinstance(node, Quant) else [node]
-    return relink(graph, nodes)
+    exposed = {node.name: list(_exposed(graph, node)) for node in graph.nodes
+               if isinstance(node, Quant)}
+    return rewrite(graph, {name: nodes for name, nodes in exposed.items() if nodes})
 
 
 def _exposed(graph: Graph, node: Quant) -> Iterator[Node]:
-    last = _last_quantizer(graph, node)
-    if node.bits > MAX_BITS and not last:
-        yield node
-        return
     if node.bits > MAX_BITS:
+        if not _last_quantizer(graph, node):
+            return
         raise PassError(f"Quant {node.name!r} must leave at most {MAX_BITS} bits, "
                         f"not {node.bits}")
     mantissa, exponent = math.frexp(node.scale)
@@ -45,11 +42,10 @@ def _exposed(graph: Graph, node: Quant) -> Iterator[Node]:
     yield Affine(name=free_name(graph, node.name, "values"), scale=node.scale)
 
 
-def _last_quantizer(graph: Graph, node: Quant) -> bool:
-    """Whether no other quantizer follows before the next Dense layer or the end."""
-    for follower in graph.nodes[graph.nodes.index(node) + 1:]:
-        if isinstance(follower, Dense):
-            return True
-        if isinstance(follower, Quant | Threshold | Requantize):
-            return False
-    return True
+def _last_quantizer(graph: Graph, node: Node) -> bool:
+    """Whether a way leads from ``node`` to weights or to the end without another quantizer."""
+    users = graph.users(node)
+    return not users or any(
+        isinstance(user, Weighted)
+        or not isinstance(user, Quant | Threshold | Requantize) and _last_quantizer(graph, user)
+        for user in users)

@@ -4,31 +4,37 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.ir import Dense, Graph, Node
-from compiler.passes.chain import relink
+from compiler.ir import Graph, Weighted
+from compiler.passes.rewriting import rewrite
 
 
 __all__ = ["find_integer_weights"]
 
+MAX_BITS = 8
+
 
 def find_integer_weights(graph: Graph) -> Graph:
-    """Give each Dense whose real weights are all +-1, or small integers, its width in bits.
+    """Give each Dense or Conv whose real weights are all +-1, or small integers, its width.
 
-    Weights of one magnitude other than 1 leave it behind as a scale.
+    Weights of one magnitude in each output other than 1 leave it behind as a scale.
     """
-    return relink(graph, map(_as_integers, graph.nodes))
+    found = {node.name: _as_integers(node) for node in graph.nodes
+             if isinstance(node, Weighted) and node.bits is None}
+    return rewrite(graph, {name: [node] for name, node in found.items() if node.bits})
 
 
-def _as_integers(node: Node) -> Node:
-    if not isinstance(node, Dense) or node.bits is not None:
-        return node
+def _as_integers(node: Weighted) -> Weighted:
     sizes = np.abs(node.weights)
-    largest = sizes.max()
-    if largest > 0 and (sizes == largest).all():
+    rows = sizes.reshape(node.channels, -1).max(1)
+    largest = float(rows.max())
+    if (rows > 0).all() and (sizes == node.rows(rows)).all():
+        scale = largest if (rows == largest).all() else rows
         return replace(node, weights=np.sign(node.weights).astype(np.int64), bits=1,
-                       scale=node.scale * float(largest))
-    if largest > 128 or (node.weights != np.rint(node.weights)).any() or not largest:
+                       scale=node.scale * scale)
+    if largest > 1 << MAX_BITS - 1 or (node.weights != np.rint(node.weights)).any() or not largest:
         return node
     low, high = int(node.weights.min()), int(node.weights.max())
     bits = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + 1
-    return node if bits > 8 else replace(node, weights=node.weights.astype(np.int64), bits=bits)
+    if bits > MAX_BITS:
+        return node
+    return replace(node, weights=node.weights.astype(np.int64), bits=bits)

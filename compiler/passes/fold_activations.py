@@ -1,6 +1,6 @@
 """Folds what stands between integer sums and the next small integers into one activation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,23 +9,34 @@ import numpy as np
 from compiler.ir import (
     Affine,
     Binary,
-    Dense,
+    Conv,
     Fixed,
+    Flatten,
     Graph,
+    MaxPool,
     Node,
     Requantize,
     Sum,
     TensorType,
     Threshold,
+    Weighted,
     value_range,
 )
-from compiler.passes.chain import free_name, is_small, negate, relink, segments
 from compiler.passes.levels import Steps, measure
+from compiler.passes.rewriting import (
+    PassError,
+    free_name,
+    is_small,
+    negate,
+    per_channel,
+    rewrite,
+    run_behind,
+)
 from compiler.stages import on_host
 
 
-__all__ = ["fit_shift", "fold_activations", "is_folded", "offset_of", "ordinals", "quantizers",
-           "threshold_of"]
+__all__ = ["directions", "fit_shift", "fold_activations", "is_folded", "offset_of", "ordinals",
+           "quantizers", "threshold_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -33,66 +44,107 @@ MAX_SHIFT = 31
 
 
 def fold_activations(graph: Graph) -> Graph:
-    """Give each Dense of integer sums one Threshold or Requantize instead of all up to its last.
+    """Give each layer of integer sums one Threshold or Requantize instead of all up to its last.
 
     Everything in between is monotone, in floating point too: BatchNorm, Affine, Relu, quantizers.
     So as a function of the sum it is a staircase, whose steps are measured with the golden model
     on every sum that the channel can make (`levels.measure`): before and after agree on all of
     them, whatever the rounding. Where it falls, the channel's weights change sign. A staircase
-    that a shift makes becomes a Requantize, with a bias in the Dense; any other a Threshold.
+    that a shift makes becomes a Requantize, with a bias in the layer; any other a Threshold.
+
+    A MaxPool in between comes behind the activation, since the highest of some sums is also the
+    highest step of a staircase that rises. Where a channel falls behind the pool, the staircase is
+    turned upside down instead: its highest step is the lowest of the other, and an Affine of scale
+    -1 behind the pool turns it back.
     """
-    parts = segments(graph)
-    folded = [parts[0], *(fold_part(graph, part) for part in parts[1:])]
-    return relink(graph, (node for part in folded for node in part))
+    changes: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        if isinstance(node, Weighted):
+            changes |= fold_run(graph, run_behind(graph, node))
+    return rewrite(graph, changes)
 
 
-def fold_part(graph: Graph, part: list[Node]) -> list[Node]:
-    """Fold one layer, the nodes from its Dense to the next."""
-    dense = part[0]
-    assert isinstance(dense, Dense)
-    total = graph.type(dense.name)
-    ends = quantizers(graph, part)
-    if not ends or not isinstance(total, Sum) or is_folded(part, ends[-1]):
-        return part
-    chain, rest = tuple(part[1:ends[-1] + 1]), part[ends[-1] + 1:]
-    kind = graph.type(chain[-1].name)
-    steps = measure(lambda sums: ordinals(on_host(chain, sums), kind),
-                    *sum_range(dense, graph.type(dense.inputs[0])),
+def fold_run(graph: Graph, run: list[Node]) -> dict[str, list[Node]]:
+    """Fold one layer, the nodes from its weights on; return the changes."""
+    node = run[0]
+    assert isinstance(node, Weighted)
+    ends = quantizers(graph, run)
+    if not ends or not isinstance(graph.type(node.name), Sum) or is_folded(run, ends[-1]):
+        return {}
+    low, high = node.sum_range(graph.type(node.inputs[0]),
+                               zero=isinstance(node, Conv) and node.padded)
+    chain = tuple(per_channel(step, node.channels) for step in run[1:ends[-1] + 1])
+    last = run[ends[-1]]
+    kind = graph.type(last.name)
+    pointwise = tuple(step for step in chain if not isinstance(step, MaxPool | Flatten))
+    moved = [step for step in run[1:ends[-1]] if isinstance(step, MaxPool | Flatten)]
+    steps = measure(lambda sums: ordinals(on_host(pointwise, sums), kind), low, high,
                     binary=isinstance(kind, Binary))
+    wanted = directions(chain, low, high)
+    upside_down = (wanted != 0) & (wanted != steps.turn)
+    steps = turned(steps, upside_down)
     if (steps.turn < 0).any():
-        dense = negate(dense, steps.turn[:, None])
-    shifted = None
-    if isinstance(chain[-1], Requantize):
-        shifted = fit_shift(steps, chain[-1])
+        node = negate(node, steps.turn)
+    shifted = fit_shift(steps, last) if isinstance(last, Requantize) else None
+    activation: Node
     if shifted:
-        requantize, bias = shifted
-        bias = bias if dense.bias is None else bias + dense.bias
-        return [replace(dense, bias=bias if bias.any() else None), requantize, *rest]
-    return [dense, replace(threshold_of(steps), name=chain[-1].name),
-            *offset_of(graph, chain[-1], steps), *rest]
+        activation, bias = shifted
+        bias = bias if node.bias is None else bias + node.bias
+        node = replace(node, bias=bias if bias.any() else None)
+    else:
+        activation = replace(threshold_of(steps), name=last.name)
+    return {last.name: [node, activation, *moved,
+                        *offset_of(graph, last, steps, upside_down, bool(shifted))]}
 
 
-def quantizers(graph: Graph, part: list[Node]) -> list[int]:
-    """Return where in ``part`` small integers are made."""
-    return [at for at, node in enumerate(part) if isinstance(node, Threshold | Requantize)
+def directions(chain: Sequence[Node], low: Array, high: Array) -> Array:
+    """Return for each channel whether the pools in ``chain`` see it rise (1) or fall (-1).
+
+    It is 0 where there are none, or where they see the same for every integer from ``low`` to
+    ``high``. Raises PassError where one sees it rise and another sees it fall.
+    """
+    found = np.zeros(len(low), np.int64)
+    ends = np.stack([low, high])
+    for step in chain:
+        if isinstance(step, MaxPool):
+            seen = np.sign(ends[1] - ends[0]).astype(np.int64)
+            if (found * seen < 0).any():
+                raise PassError(f"MaxPool {step.name!r} and the one ahead of it must have nothing "
+                                f"between that falls, not channel {(found * seen).argmin()}: "
+                                f"train with positive scales")
+            found = np.where(found, found, seen)
+        elif not isinstance(step, Flatten):
+            ends = on_host((step,), ends)
+    return found
+
+
+def turned(steps: Steps, upside_down: Array) -> Steps:
+    """Return the steps of ``last - function + first`` for the channels that are ``upside_down``.
+
+    A level is reached by ``x`` from it on; so by ``-x`` up to its negative, and from 1 behind that
+    it is not.
+    """
+    rows = upside_down[:, None]
+    return replace(
+        steps, levels=np.where(rows, 1 - steps.levels[:, ::-1], steps.levels),
+        turn=np.where(upside_down, -steps.turn, steps.turn),
+        low=np.where(upside_down, -steps.high, steps.low),
+        high=np.where(upside_down, -steps.low, steps.high))
+
+
+def quantizers(graph: Graph, run: list[Node]) -> list[int]:
+    """Return where in ``run`` small integers are made."""
+    return [at for at, node in enumerate(run) if isinstance(node, Threshold | Requantize)
             and is_small(graph.type(node.name))]
 
 
-def is_folded(part: list[Node], end: int) -> bool:
-    """Whether the quantizer at ``end`` follows its Dense (or the Input) in integers already."""
-    activation = part[end]
+def is_folded(run: list[Node], end: int) -> bool:
+    """Whether the quantizer at ``end`` follows the sums (or the Input) in integers already."""
+    activation = run[end]
     if end != 1:
         return False
     return (isinstance(activation, Requantize) and activation.shift >= 0
             or isinstance(activation, Threshold) and activation.levels.dtype.kind == "i")
-
-
-def sum_range(dense: Dense, kind: TensorType) -> tuple[Array, Array]:
-    """Return the lowest and the highest sum of each channel, of inputs of type ``kind``."""
-    low, high = value_range(kind)
-    ends = dense.weights.astype(np.int64) * low, dense.weights.astype(np.int64) * high
-    bias = 0 if dense.bias is None else dense.bias
-    return np.minimum(*ends).sum(1) + bias, np.maximum(*ends).sum(1) + bias
 
 
 def ordinals(values: Array, kind: TensorType) -> Array:
@@ -106,15 +158,27 @@ def threshold_of(steps: Steps) -> Threshold:
     return Threshold(name="", levels=levels[:1] if (levels == levels[0]).all() else levels)
 
 
-def offset_of(graph: Graph, node: Node, steps: Steps) -> Iterator[Affine]:
-    """Yield the Affine that makes of a Threshold's result what ``node`` made, if it takes one."""
+def offset_of(graph: Graph, node: Node, steps: Steps, upside_down: Array | bool = False,
+              shifted: bool = False) -> Iterator[Affine]:
+    """Yield the Affine that makes what ``node`` made of a Threshold's result, if it takes one.
+
+    Some channels may be ``upside_down``; the result may be that of a Requantize (``shifted``).
+    """
+    sign: Array | float = 1.0
+    if np.any(upside_down):
+        sign = np.where(upside_down, -1.0, 1.0)
+    offset: Array | float
     if isinstance(graph.type(node.name), Binary):
-        return
-    name = free_name(graph, node.name, "counted")
-    if steps.levels.shape[1] == 1:
-        yield Affine(name=name, scale=0.5, offset=steps.first + 0.5)
-    elif steps.first:
-        yield Affine(name=name, offset=float(steps.first))
+        scale, offset = sign, 0.0
+    elif shifted:
+        scale, offset = sign, (1 - sign) / 2 * (steps.first + steps.last)
+    elif steps.levels.shape[1] == 1:
+        scale, offset = sign / 2, steps.first + 0.5
+    else:
+        scale, offset = sign, np.where(upside_down, steps.last, float(steps.first))
+        offset = float(offset) if np.ndim(offset) == 0 else offset
+    if np.any(scale != 1) or np.any(offset != 0):
+        yield Affine(name=free_name(graph, node.name, "counted"), scale=scale, offset=offset)
 
 
 def fit_shift(steps: Steps, model: Requantize) -> tuple[Requantize, Array] | None:

@@ -2,21 +2,22 @@
 
 from dataclasses import replace
 
-from compiler.ir import Dense, Graph, Node, Threshold
-from compiler.passes.chain import relink
+from compiler.ir import Graph, Node, Threshold, Weighted
+from compiler.passes.rewriting import rewrite
 
 
 __all__ = ["fold_bias"]
 
 
 def fold_bias(graph: Graph) -> Graph:
-    """Drop the integer bias of each Dense ahead of integer levels, and lower these by it."""
-    nodes: list[Node] = []
+    """Drop the integer bias of each layer ahead of integer levels, and lower these by it."""
+    changes: dict[str, list[Node]] = {}
     for node in graph.nodes:
-        dense = nodes[-1] if nodes else None
-        if (isinstance(node, Threshold) and isinstance(dense, Dense) and dense.bias is not None
-                and node.levels.dtype.kind == dense.bias.dtype.kind == "i"):
-            nodes[-1] = replace(dense, bias=None)
-            node = replace(node, levels=node.levels - dense.bias[:, None])
-        nodes.append(node)
-    return relink(graph, nodes)
+        if not isinstance(node, Threshold) or node.levels.dtype.kind != "i":
+            continue
+        sums = graph[node.inputs[0]]
+        if (isinstance(sums, Weighted) and sums.bias is not None and sums.bias.dtype.kind == "i"
+                and len(graph.users(sums)) == 1):
+            changes[sums.name] = [replace(sums, bias=None)]
+            changes[node.name] = [replace(node, levels=node.levels - sums.bias[:, None])]
+    return rewrite(graph, changes)

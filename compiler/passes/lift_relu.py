@@ -1,13 +1,23 @@
 """Turns a Relu of integers into one that stays among them."""
 
 import math
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from compiler.ir import Affine, Binary, Graph, Node, Relu, Threshold, value_range
-from compiler.passes.chain import free_name, is_small, relink
+from compiler.ir import (
+    Affine,
+    Binary,
+    Flatten,
+    Graph,
+    MaxPool,
+    Node,
+    Relu,
+    Threshold,
+    value_range,
+)
+from compiler.passes.rewriting import free_name, is_small, rewrite, run_ahead
 from compiler.stages import on_host
 
 
@@ -19,50 +29,52 @@ Array = np.ndarray[Any, Any]
 def lift_relu(graph: Graph) -> Graph:
     """Replace Relu behind small integers by a Threshold that counts from its zero.
 
-    What is between the integers and the Relu must be Affine, rise, be the same for all channels,
-    and be 0 at an integer; otherwise all stays as it is.
+    What is between the integers and the Relu must be Affine (or a pool or Flatten, which go behind
+    it), rise, be the same for all channels, and be 0 at an integer; otherwise all stays as it is.
     """
-    nodes: list[Node] = []
+    changes: dict[str, list[Node]] = {}
     for node in graph.nodes:
-        nodes.append(node)
         if not isinstance(node, Relu):
             continue
-        start = len(nodes) - 1
-        while isinstance(nodes[start - 1], Affine):
-            start -= 1
-        integers, steps = nodes[start - 1], nodes[start:-1]
-        if is_small(graph.type(integers.name)):
-            nodes[start:] = _lifted(graph, integers, steps, node)
-    return relink(graph, nodes)
+        ahead = run_ahead(graph, node, Affine, MaxPool, Flatten)
+        steps = [step for step in ahead if isinstance(step, Affine)]
+        moved = [step for step in ahead if not isinstance(step, Affine)]
+        integers = graph[(ahead or [node])[0].inputs[0]]
+        alike = all(np.size(step.scale) == np.size(step.offset) == 1 for step in steps)
+        falls = any(np.any(np.asarray(step.scale) <= 0) for step in steps)
+        forked = any(len(graph.users(step)) > 1 for step in moved)
+        if alike and not falls and not forked and is_small(graph.type(integers.name)):
+            lifted = _lifted(graph, integers, steps, node)
+            if lifted:
+                first = replace(lifted[0], inputs=(integers.name,))
+                changes[node.name] = [first, *lifted[1:], *moved]
+            elif lifted is not None:
+                changes[node.name] = []
+    return rewrite(graph, changes)
 
 
-def _lifted(graph: Graph, integers: Node, steps: list[Node], relu: Node) -> Iterator[Node]:
+def _lifted(graph: Graph, integers: Node, steps: list[Affine], relu: Node) -> list[Node] | None:
+    """Return what takes the place of ``steps`` and ``relu``; None if they have to stay."""
     kind = graph.type(integers.name)
     low, high = value_range(kind)
     integer = np.array([low, high] if isinstance(kind, Binary) else range(low, high + 1))
     values = on_host(tuple(steps), integer[:, None].astype(float))
-    slope = np.diff(values[:2, 0])[0]
-    if values.shape[1] > 1 or slope <= 0:
-        yield from (*steps, relu)
-    elif values.min() >= 0:
-        yield from steps
-    elif isinstance(kind, Binary):
+    if values.min() >= 0:
+        return []
+    if isinstance(kind, Binary):
         top = max(float(values.max()), 0.0)
-        yield Affine(name=relu.name, scale=top / 2, offset=top / 2)
-    else:
-        yield from _counted(graph, integer, values, steps, relu)
+        return [Affine(name=relu.name, scale=top / 2, offset=top / 2)]
+    return _counted(graph, integer, values, steps, relu)
 
 
-def _counted(graph: Graph, integer: Array, values: Array, steps: list[Node],
-             relu: Node) -> Iterator[Node]:
-    """Yield a Threshold with a level for each positive value, and the Affine of its counts."""
+def _counted(graph: Graph, integer: Array, values: Array, steps: list[Affine],
+             relu: Node) -> list[Node] | None:
+    """Return a Threshold with a level for each positive value, and the Affine of its counts."""
     positive = values[:, 0] > 0
     levels = integer[positive] if positive.any() else integer[-1:] + 1
-    scale = math.prod(float(np.max(step.scale)) for step in steps if isinstance(step, Affine))
+    scale = math.prod(float(np.max(step.scale)) for step in steps)
     if (np.maximum(values[:, 0], 0) != scale * np.cumsum(positive)).any():
-        yield from (*steps, relu)
-        return
-    yield Threshold(name=relu.name, levels=levels[None])
-    half = len(levels) == 1
-    yield Affine(name=free_name(graph, relu.name, "values"), scale=scale / 2 if half else scale,
-                 offset=scale / 2 if half else 0.0)
+        return None
+    half = scale / 2 if len(levels) == 1 else 0.0
+    return [Threshold(name=relu.name, levels=levels[None]),
+            Affine(name=free_name(graph, relu.name, "values"), scale=half or scale, offset=half)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from compiler.ir import Graph
+from compiler.passes.average_pools import average_pools
 from compiler.passes.drop_no_ops import drop_no_ops
 from compiler.passes.expose_integers import expose_integers
 from compiler.passes.expose_sums import expose_sums
@@ -47,6 +48,7 @@ PIPELINE: tuple[Pass, ...] = (
     expose_integers,
     lift_relu,
     fold_input,
+    average_pools,
     until_stable(  # a Threshold counts from 0, whatever its quantizer did: the next layer has it
         push_affines,
         expose_sums,

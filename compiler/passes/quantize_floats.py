@@ -10,24 +10,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from compiler import golden
 from compiler.ir import (
     Affine,
-    Dense,
+    AveragePool,
+    Concat,
     Fixed,
+    Flatten,
     Graph,
+    MaxPool,
     Node,
     Quant,
+    Relu,
     Requantize,
     Threshold,
+    Weighted,
     value_range,
 )
-from compiler.passes.chain import PassError, free_name, is_small, relink, segments
-from compiler.passes.merge_floats import merge_floats
+from compiler.passes.average_pools import ones
+from compiler.passes.merge_floats import leads_to_weights, merge_floats, prefix_end
+from compiler.passes.rewriting import (
+    PassError,
+    columns,
+    free_name,
+    is_small,
+    rewrite,
+    run_behind,
+)
 from compiler.stages import on_host
 from hdl.fixed import rescale
 
@@ -35,6 +49,8 @@ from hdl.fixed import rescale
 __all__ = ["best_length", "quantize_floats"]
 
 Array = np.ndarray[Any, Any]
+
+MOST_VALUES = 1 << 25  # of one tensor of calibration data
 
 SEARCH = (0, 1, -1, 2, 3, 4)  # from the fractional length that just does not overflow
 
@@ -55,43 +71,135 @@ def quantize_floats(graph: Graph, calibration: Array | None, bits: int) -> Graph
     """
     if any(isinstance(node, Quant | Threshold | Requantize) for node in graph.nodes):
         return graph
-    before, *layers = segments(graph)
-    first = layers[0][0]
-    assert isinstance(first, Dense)
-    if len(layers) == 1 and first.bits and is_small(graph.type(graph.input.name)):
+    weighted = [node for node in graph.nodes if isinstance(node, Weighted)]
+    if len(weighted) == 1 and weighted[0].bits and is_small(graph.input.type):
         return graph
     if not 2 <= bits <= 8:
         raise PassError(f"A network can be quantized to 2 to 8 bits, not {bits}")
     if calibration is None or not len(calibration):
         raise PassError(f"Network {graph.name!r} must have quantizers, or inputs to learn its "
                         f"ranges from (give some with --data), not neither")
-    return _quantize(merge_floats(graph), calibration, bits)
+    graph = merge_floats(graph)
+    return _Quantizing(graph, bits).run(calibration[:_room(graph)])
 
 
-def _quantize(graph: Graph, calibration: Array, bits: int) -> Graph:
-    before, *layers = segments(graph)
-    x = on_host(tuple(before), calibration)  # data of the network in real numbers
-    q, length = x, 0                         # data of the quantized one, q * 2**-length
-    nodes = list(before)
-    if is_small(graph.type(before[-1].name)):
-        q = x.astype(np.int64)
-    else:
-        length = _data_length(x, bits, bool(x.min() < 0))
-        made = _input_quantizer(graph, before[-1], length, bits, bool(x.min() < 0))
-        q = on_host(made, x)
-        nodes += made
-    for part in layers[:-1]:
-        x = on_host(tuple(part), x)
-        dense, sum_length = _integer_dense(part[0], length, bits)
-        sums = on_host((dense,), q)
-        name = part[1].name if part[1:] else free_name(graph, dense.name, "fixed")
-        activation = _activation(name, x, sums, sum_length, Fixed(bits, signed=not part[1:]))
-        length = activation.fl
-        q = on_host((activation,), sums)
-        nodes += dense, activation
-    dense, length = _integer_dense(layers[-1][0], length, bits)
-    values = Affine(name=free_name(graph, dense.name, "values"), scale=2.0 ** -length)
-    return relink(graph, (*nodes, dense, values, *layers[-1][1:]))
+def _room(graph: Graph) -> int:
+    """Return how many inputs can be looked at, given the memory that the largest layer takes."""
+    largest = max(math.prod(graph.shape(node.name)[:-1]) * node.fan_in
+                  if isinstance(node, Weighted) else math.prod(graph.shape(node.name))
+                  for node in graph.nodes)
+    return max(1, MOST_VALUES // largest)
+
+
+@dataclass
+class _Data:
+    """A tensor of the network: its real values ``x``, and integers ``q`` that stand for them.
+
+    The values of these are ``q * 2**-length * factor``.
+    """
+
+    x: Array
+    q: Array
+    length: int
+    factor: Array | float = 1.0
+
+
+class _Quantizing:
+    """Takes the calibration data through a network, and quantizes it node by node."""
+
+    def __init__(self, graph: Graph, bits: int) -> None:
+        self.graph = graph
+        self.bits = bits
+        self.changes: dict[str, list[Node]] = {}
+        self.data: dict[str, _Data] = {}
+
+    def run(self, calibration: Array) -> Graph:
+        self._begin(calibration)
+        for at, node in enumerate(self.graph.nodes):
+            if all(name in self.data for name in node.inputs) and node.inputs:
+                self._take(node)
+            later = {name for user in self.graph.nodes[at + 1:] for name in user.inputs}
+            self.data = {name: data for name, data in self.data.items() if name in later}
+        return rewrite(self.graph, self.changes)
+
+    def _begin(self, calibration: Array) -> None:
+        """Quantize what the first layers read."""
+        graph, end = self.graph, prefix_end(self.graph)
+        x = calibration
+        for node in graph.nodes[:graph.nodes.index(end) + 1]:
+            x = golden.evaluate(node, x)
+        if is_small(graph.type(end.name)):
+            self.data[end.name] = _Data(x, x.astype(np.int64), 0)
+            return
+        signed = bool(x.min() < 0)
+        length = _data_length(x, self.bits, signed)
+        made = _input_quantizer(graph, end, length, self.bits, signed)
+        self.changes[end.name] = [end, *made]
+        self.data[end.name] = _Data(x, on_host(made, x), length)
+
+    def _take(self, node: Node) -> None:
+        read = [self.data[name] for name in node.inputs]
+        match node:
+            case Weighted() if leads_to_weights(self.graph, node):
+                self.data[node.name] = self._layer(node, read[0])
+            case Weighted():
+                sums, length = _integer_layer(node, read[0], self.bits)
+                values = Affine(name=free_name(self.graph, node.name, "values"),
+                                scale=2.0 ** -length)
+                self.changes[node.name] = [sums, values]
+            case AveragePool() if leads_to_weights(self.graph, node):
+                self.data[node.name] = self._mean(node, read[0])
+            case MaxPool() | Flatten():
+                factor = read[0].factor
+                if isinstance(node, Flatten) and np.ndim(factor):
+                    factor = np.broadcast_to(factor, read[0].x.shape[1:]).ravel()
+                self.data[node.name] = _Data(golden.evaluate(node, read[0].x),
+                                             golden.evaluate(node, read[0].q), read[0].length,
+                                             factor)
+            case Relu():
+                self.changes[node.name] = []
+                self.data[node.name] = read[0]
+            case Concat():
+                self.data[node.name] = self._joined(node, read)
+            case _:
+                raise PassError(f"{type(node).__name__} {node.name!r} must stand at the end of a "
+                                f"network without quantizers, not ahead of weights")
+
+    def _layer(self, node: Weighted, read: _Data) -> _Data:
+        relus = [step for step in run_behind(self.graph, node) if isinstance(step, Relu)]
+        sums, length = _integer_layer(node, read, self.bits)
+        x = golden.evaluate(node, read.x)
+        if relus:
+            x = golden.evaluate(relus[0], x)
+        name = relus[0].name if relus else free_name(self.graph, node.name, "fixed")
+        return self._settled(sums, name, x, golden.evaluate(sums, read.q), length,
+                             signed=not relus)
+
+    def _mean(self, node: AveragePool, read: _Data) -> _Data:
+        """Quantize sums, and leave the division by how many they are of to the next layer."""
+        count = node.kernel[0] * node.kernel[1]
+        sums = ones(node, self.graph.shape(node.name)[-1])
+        made = self._settled(sums, free_name(self.graph, node.name, "fixed"),
+                             golden.evaluate(node, read.x) * count / read.factor,
+                             golden.evaluate(sums, read.q), read.length,
+                             signed=bool(read.q.min() < 0))
+        return _Data(made.x * read.factor / count, made.q, made.length, read.factor / count)
+
+    def _settled(self, sums: Weighted, name: str, x: Array, totals: Array, length: int, *,
+                 signed: bool) -> _Data:
+        activation = _activation(name, x, totals, length, Fixed(self.bits, signed))
+        self.changes[sums.name] = [sums, activation]
+        return _Data(x, golden.evaluate(activation, totals), activation.fl)
+
+    def _joined(self, node: Concat, read: list[_Data]) -> _Data:
+        """Join integers of several lengths, and leave what they differ by to the next layer."""
+        length = max(data.length for data in read)
+        factor = np.concatenate([
+            np.broadcast_to(data.factor * 2.0 ** (length - data.length), data.q.shape[-1])
+            for data in read])
+        return _Data(golden.evaluate(node, *(data.x for data in read)),
+                     golden.evaluate(node, *(data.q for data in read)), length,
+                     1.0 if (factor == 1).all() else factor)
 
 
 def _data_length(x: Array, bits: int, signed: bool) -> int:
@@ -107,10 +215,9 @@ def _input_quantizer(graph: Graph, last: Node, length: int, bits: int,
                        signed=signed, fl=length))
 
 
-def _integer_dense(dense: Node, length: int, bits: int) -> tuple[Dense, int]:
-    """Return a Dense in integers for data of fractional ``length``, and that of its sums."""
-    assert isinstance(dense, Dense)
-    assert dense.bias is not None
+def _integer_layer(node: Weighted, read: _Data, bits: int) -> tuple[Weighted, int]:
+    """Return a layer in integers for the data that it reads, and the length of its sums."""
+    assert node.bias is not None
     low, high = value_range(Fixed(bits))
 
     def integers(values: Array, length: int) -> Array:
@@ -120,14 +227,18 @@ def _integer_dense(dense: Node, length: int, bits: int) -> tuple[Dense, int]:
         return best_length(values, high, lambda length: integers(values, length) * 2.0 ** -length,
                            limit)
 
-    weight_length = nearest(dense.weights)
-    total = weight_length + length
+    weights = node.weights
+    if np.ndim(read.factor):
+        weights = weights * columns(node, np.asarray(read.factor))
+    elif read.factor != 1:
+        weights = weights * read.factor
+    weight_length = nearest(weights)
+    total = weight_length + read.length
     bias = None
-    if dense.bias.any():
-        bias_length = nearest(dense.bias, total)
-        bias = integers(dense.bias, bias_length) << total - bias_length
-    return replace(dense, weights=integers(dense.weights, weight_length), bits=bits,
-                   bias=bias), total
+    if node.bias.any():
+        bias_length = nearest(node.bias, total)
+        bias = integers(node.bias, bias_length) << total - bias_length
+    return replace(node, weights=integers(weights, weight_length), bits=bits, bias=bias), total
 
 
 def _activation(name: str, x: Array, sums: Array, sum_length: int, kind: Fixed) -> Requantize:

@@ -13,12 +13,11 @@ def test_fine(tmp_path):
 
 def test_every_refusal(tmp_path):
     net = Net([1, 1, 4, 4])
-    name = net.node("Conv", "x", np.ones((1, 1, 3, 3)))
-    assert check(net.save(tmp_path, net.node("AveragePool", name))) == [
-        ("Node 'n0' (Conv) must be a dense layer (Gemm or MatMul): convolution is not supported "
-        "yet"),
-        ("Node 'n1' (AveragePool) must be a dense layer (Gemm or MatMul): pooling is not "
-        "supported yet"),
+    name = net.node("ConvTranspose", "x", np.ones((1, 1, 3, 3)))
+    assert check(net.save(tmp_path, net.node("LpPool", name))) == [
+        ("Node 'n0' (ConvTranspose) must be a layer (Conv, Gemm or MatMul): transposed convolution "
+         "is not supported"),
+        "Node 'n1' (LpPool) must be a pool (MaxPool or AveragePool)",
     ]
 
 

@@ -1,4 +1,5 @@
 import random
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from compiler.errors import UserError
 from compiler.host import Accelerator, HostError, LinkError, NoAnswerError, RefusedError
 from hdl import protocol
+from hdl.counters import CAUSES, LAYERS
 from hdl.protocol import COUNTERS, Command, Error, Packet, Status
 from sim.link import LinkModel
 
@@ -77,9 +79,8 @@ def board():
     return LinkModel(memory_bytes=MEMORY_BYTES, config_hash=0xC0FFEE, isa_version=3)
 
 
-def pack_state(status, last_run=0, cycles=0):
-    return protocol.pack_fields(protocol.STATE, {"status": status, "last_run": last_run,
-                                                 "cycles": cycles})
+def pack_state(status, last_run=0):
+    return protocol.pack_fields(protocol.STATE, {"status": status, "last_run": last_run})
 
 
 # The protocol itself
@@ -124,11 +125,10 @@ def test_codes_do_not_meet():
 @pytest.mark.parametrize("chunk", [1, 3, 1000])
 def test_every_command(board, chunk):
     host = Accelerator(Wire(board, chunk=chunk))
-    board.image_hash, board.cycles = 0xFEEDBEEF, 1234
+    board.image_hash = 0xFEEDBEEF
     identity = host.identify()
     assert (identity.isa, identity.config_hash, identity.image_hash) == (3, 0xC0FFEE, 0xFEEDBEEF)
-    assert (identity.status, identity.cycles) == (Status.READY, 1234)
-    assert host.status().cycles == 1234
+    assert identity.status == host.status().status == Status.READY
     data = random.Random(1).randbytes(MEMORY_BYTES)
     host.write(0, data)
     assert board.memory == data
@@ -138,6 +138,13 @@ def test_every_command(board, chunk):
     assert host.counters(2) == [0, 99]
     assert host.run().last_run == 1
     assert host.reload().status == Status.READY
+
+
+def test_cycles_are_the_sum_of_all_counters():
+    board = LinkModel(memory_bytes=2048, counter_bytes=4 * LAYERS * CAUSES)
+    board.counters[:] = random.Random(2).randbytes(len(board.counters))
+    words = struct.unpack(f"<{LAYERS * CAUSES}I", board.counters)
+    assert Accelerator(Wire(board)).cycles() == sum(words)
 
 
 def test_sequences_of_runs_differ(board):
@@ -322,14 +329,14 @@ def test_board_reset_while_it_runs(board):
 
 
 def test_board_of_another_version():
-    values = dict.fromkeys(protocol.IDENTITY, 1) | {"protocol": 2}
+    values = dict.fromkeys(protocol.IDENTITY, 1) | {"protocol": 1}
     reply = protocol.pack(0x81, 1, protocol.pack_fields(protocol.IDENTITY, values))
-    with pytest.raises(LinkError, match="^The board must speak version 1 of the link, not 2; "):
+    with pytest.raises(LinkError, match="^The board must speak version 2 of the link, not 1; "):
         Accelerator(Script(reply)).identify()
 
 
 @pytest.mark.parametrize(("reply", "message"), [
-    (protocol.pack(0x85, 1, b"short"), "A reply to STATUS must have 6 octets, not 5"),
+    (protocol.pack(0x85, 1, b"short"), "A reply to STATUS must have 2 octets, not 5"),
     (protocol.pack(0x85, 1, pack_state(9)), "The status of the board must be a known one, not 9"),
     (protocol.pack(0xC5, 1, b"\x63"), "A refusal must bear one known error, not '63'")])
 def test_board_of_another_make(reply, message):

@@ -74,9 +74,9 @@ def layers(*nodes, kind=BITS):
 
 
 @pytest.mark.parametrize(("nodes", "sentence"), [
-    (layers(dense(ONES), Relu(name="relu")),
-     ("Node 'relu' in the suffix of 'net' must be one of Affine, ArgMax, AveragePool, BatchNorm, "
-      "Flatten, HighestBit, not Relu")),
+    (layers(dense(ONES), Quant(name="quant", bits=9, scale=1.0)),
+     ("Node 'quant' in the suffix of 'net' must be one of Affine, ArgMax, AveragePool, BatchNorm, "
+      "Flatten, HighestBit, MaxPool, Relu, not Quant")),
     (layers(dense(ONES, "a"), dense(np.ones((1, 3), int), "b")),
      "Dense 'a' must be followed by a Threshold or a Requantize, not Dense 'b'"),
     (layers(dense(ONES), kind=Fixed(9)),

@@ -100,7 +100,6 @@ class SimulatedBoard:
         while True:
             ctx.set(link.status, core.status)
             ctx.set(link.image_hash, core.image_hash)
-            ctx.set(link.frame_cycles, core.cycles)
             if not self._outgoing:
                 await ctx.delay(BIT)
                 continue
@@ -165,5 +164,4 @@ class SimulatedBoard:
             ctx.set(link.status, Status.RUNNING if run else Status.STARTING)
             core.status = Status.RUNNING if run else Status.STARTING
             await ctx.delay(self._run_cycles * CYCLE)
-            core.cycles = self._run_cycles
             core.status = Status.READY

@@ -100,7 +100,6 @@ async def verilog_equals_the_twin(dut, stall, seed):
     dut.octets__valid.value = 0
     dut.status.value = Status.READY
     dut.image_hash.value = model.image_hash = 0x1234_5678
-    dut.frame_cycles.value = model.cycles = 0x9ABC_DEF0
     await start(dut, period_ns=PERIOD_NS)
     cocotb.start_soon(listen(dut, replies))
     cocotb.start_soon(serve(dut, core, rng, stall))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from compiler import golden
+from compiler.codegen.tensors import Form, Tensor
 from compiler.errors import MissingToolError, ToolError, UserError
 from compiler.frontends import load
 from compiler.ir import Affine, Binary, Dense, Fixed, Flatten, Graph, HighestBit, Input, Threshold
@@ -83,11 +84,24 @@ def test_values_out_of_range():
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
 def test_pack_bits(count):
     values = np.random.default_rng(count).choice([-1, 1], (3, count))
-    words = pack_bits(values)
+    words = pack_bits(values, Tensor("x", (count,), Binary(), Form.PLANES))
     assert words.shape == (3, -(-count // 64))
     for row, packed in zip(values, words, strict=True):
         number = sum(int(word) << 64 * at for at, word in enumerate(packed))
         assert number == sum(1 << at for at, value in enumerate(row) if value > 0)
+
+
+@pytest.mark.parametrize(("channels", "bits", "words"), [
+    (1, 8, 1), (8, 8, 1), (9, 16, 1), (17, 32, 1), (33, 64, 1), (64, 64, 1), (65, 64, 2),
+])
+def test_pack_pixels(channels, bits, words):
+    """Every pixel begins with a word of its own."""
+    values = np.random.default_rng(channels).choice([-1, 1], (2, 3, 5, channels))
+    packed = pack_bits(values, Tensor("x", values.shape[1:], Binary(), Form.PLANES))
+    assert (packed.shape, packed.dtype.itemsize) == ((2, 3 * 5 * words), bits // 8)
+    for pixel, row in zip(values.reshape(-1, channels), packed.reshape(-1, words), strict=True):
+        number = sum(int(word) << bits * at for at, word in enumerate(row))
+        assert number == sum(1 << at for at, value in enumerate(pixel) if value > 0)
 
 
 def test_no_c_compiler(monkeypatch):

@@ -37,7 +37,7 @@ def check(plan, x):
     assert rtl.counts == expected.counted
     assert rtl.counters == expected.counted
     assert rtl.frame_cycles == expected.frame
-    assert rtl.accelerator.status().cycles == expected.frame
+    assert rtl.accelerator.cycles() == expected.frame
     assert rtl.flash_cycles == expected.flash_busy
     assert rtl.complaints == []
     return expected

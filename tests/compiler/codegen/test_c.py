@@ -36,6 +36,7 @@ from compiler.ir import (
 from compiler.stages import StageError, split
 from sim.native import Native, compile_c
 from tests.compiler.codegen.networks import dense_graph, frames, networks, weights
+from tests.compiler.codegen.pictures import picture_networks
 
 
 EMULATED = Path(__file__).parent / "emulated"  # arm_neon.h for processors without it
@@ -83,6 +84,13 @@ def check(graph, x, kernel, *flags):
 @settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(networks(), st.sampled_from(HERE), st.sampled_from([("-O1",), ("-O3", "-march=native")]))
 def test_every_layer(network, kernel, flags):
+    check(*network, kernel, *flags)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@given(picture_networks(), st.sampled_from(HERE),
+       st.sampled_from([("-O1",), ("-O3", "-march=native")]))
+def test_every_layer_of_pictures(network, kernel, flags):
     check(*network, kernel, *flags)
 
 
@@ -173,7 +181,7 @@ def check_program(program, graph, x):
     raw = np.float64 if isinstance(kind, Real) else np.uint8 if value_range(kind)[0] == 0 else (
         np.int8)
     outputs, classes = run_program(program, x.astype(raw))
-    np.testing.assert_array_equal(outputs, expected)
+    np.testing.assert_array_equal(outputs, expected.reshape(len(x), -1))
     if isinstance(graph.output, ArgMax | HighestBit):
         assert classes == [str(chosen) for chosen in tensors[graph.output.name]]
     else:
@@ -192,8 +200,8 @@ def sanitizers(tmp_path_factory):
     return SANITIZERS
 
 
-@settings(max_examples=15, suppress_health_check=list(HealthCheck))
-@given(network=networks(), kernel=st.sampled_from(HERE))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
+@given(network=st.one_of(networks(), picture_networks()), kernel=st.sampled_from(HERE))
 def test_sanitized_program(sanitizers, network, kernel):
     graph, x = network
     with tempfile.TemporaryDirectory() as folder:
@@ -265,8 +273,8 @@ def test_same_files_twice(tmp_path):
     generate(small_network(), tmp_path / "a")
     generate(small_network(), tmp_path / "b")
     names = sorted(file.name for file in (tmp_path / "a").iterdir())
-    assert names == ["Makefile", "kernels.h", "main.c", "net.c", "net.h", "trace.h", "vectors.h",
-                     "weights.h"]
+    assert names == ["Makefile", "activations.h", "bytes.h", "kernels.h", "main.c", "net.c",
+                     "net.h", "pools.h", "trace.h", "vectors.h", "weights.h", "windows.h"]
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -274,8 +282,8 @@ def test_same_files_twice(tmp_path):
 def test_header_tells_the_sizes(tmp_path):
     generate(small_network(), tmp_path)
     facts = dict(re.findall(r"#define (NET_\w+) (\d+)", (tmp_path / "net.h").read_text()))
-    # hidden: 24 lanes of 2 words, level 0 for all; last: 8 planes of 8 lanes of a word, 3 biases
-    assert facts["NET_WEIGHT_BYTES"] == str(24 * 2 * 8 + 8 * 8 * 8 + 3 * 4)
+    # hidden: 32 lanes of 2 words, level 0 for all; last: 8 planes of 16 lanes of a word, 3 biases
+    assert facts["NET_WEIGHT_BYTES"] == str(32 * 2 * 8 + 8 * 16 * 8 + 3 * 4)
     assert facts["NET_SCRATCH_BYTES"] == str(2 * 8 + 1 * 8 + 64 * 4)
     assert (facts["NET_INPUTS"], facts["NET_OUTPUTS"]) == ("70", "3")
 

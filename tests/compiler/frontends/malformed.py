@@ -64,12 +64,35 @@ def plain(rng):
     return net.model(net.node("MatMul", name, rng.integers(-9, 9, (6, 3)) * 1.0))
 
 
+def convolutional(rng):
+    """All that there is for pictures: borders, groups, pools, a residual, branches side by side."""
+    net = Net([1, 2, 7, 8])
+    name = net.node("Pad", "x", np.array([0, 0, 1, 0, 0, 0, 1, 0]), np.array(0.0), mode="constant")
+    first = net.node("BipolarQuant", rng.normal(size=(4, 2, 3, 3)), np.ones(1))
+    name = net.node("Conv", name, first, strides=[1, 1], pads=[0, 1, 0, 1], kernel_shape=[3, 3])
+    name = net.node("BatchNormalization", name, *rng.uniform(0.5, 2, (4, 4)))
+    name = net.node("BipolarQuant", name, np.ones(1))
+    other = net.node("Conv", name, rng.normal(size=(4, 2, 3, 3)), np.ones(4), group=2,
+                     auto_pad="SAME_UPPER", dilations=[1, 1])
+    name = net.node("Clip", net.node("Add", name, other), np.array(-1.0), np.array(1.0))
+    name = net.node("Sign", net.node("MaxPool", name, kernel_shape=[2, 2], strides=[2, 2],
+                                     ceil_mode=1))
+    left = net.node("AveragePool", name, kernel_shape=[3, 3], pads=[1, 1, 1, 1],
+                    count_include_pad=1)
+    name = net.node("Concat", left, name, axis=1)
+    name = net.node("Conv", name, rng.normal(size=(6, 8, 1, 1)))
+    mean = net.node("ReduceMean", name, np.array([2, 3]), keepdims=0)
+    name = net.node("Concat", net.node("Flatten", net.node("GlobalMaxPool", name)), mean, axis=1)
+    return net.model(net.node("Gemm", name, rng.normal(size=(12, 3))))
+
+
 BASES = {
     "gemm":      lambda rng: brevitas(rng, "gemm"),
     "matmul":    lambda rng: brevitas(rng, "matmul"),
     "finn":      finn,
     "quantized": quantized,
     "plain":     plain,
+    "pictures":  convolutional,
 }
 
 
@@ -138,10 +161,13 @@ def change_attribute(model, rng):
     node = pick(rng, model.graph.node)
     known = ["axis", "axes", "perm", "transA", "transB", "alpha", "beta", "epsilon", "to", "k",
              "signed", "narrow", "rounding_mode", "out_scale", "out_bias", "data_layout", "largest",
-             "keepdims", "value", "value_ints", "allowzero", "start", "min", "max"]
+             "keepdims", "value", "value_ints", "allowzero", "start", "min", "max", "kernel_shape",
+             "strides", "pads", "auto_pad", "dilations", "group", "ceil_mode", "mode",
+             "count_include_pad", "storage_order"]
     name = pick(rng, [item.name for item in node.attribute] + known)
     value = pick(rng, [*ODD_INTEGERS, *ODD_NUMBERS, "text", [0, 1], [1, 0], [-1], [1 << 40],
-                       [0.5], np.ones(3), []])
+                       [0.5], np.ones(3), [], [2, 2], [1, 0, 2, 0], [1 << 40] * 4, [-1] * 4,
+                       [1 << 62, 1 << 62], "SAME_LOWER", "VALID"])
     kept = [item for item in node.attribute if item.name != name]
     del node.attribute[:]
     node.attribute.extend(kept)

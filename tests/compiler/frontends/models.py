@@ -2,10 +2,11 @@
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compiler import golden
-from compiler.frontends import load
+from compiler.frontends import ModelError, load
 
 
 CUSTOM = {"BipolarQuant": "qonnx.custom_op.general", "Quant": "qonnx.custom_op.general",
@@ -85,6 +86,37 @@ def run_op(folder, x, kind, *inputs, opset=20, **attributes):
 
 def channels_last(x):
     return np.moveaxis(x, 1, -1) if x.ndim > 2 else x
+
+
+def run_model(model, x):
+    """Run a model in ONNX Runtime; raises its own exceptions for what it does not take."""
+    runtime = pytest.importorskip("onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = runtime.InferenceSession(model.SerializeToString(), options,
+                                       providers=["CPUExecutionProvider"])
+    kind = {"tensor(double)": np.float64}.get(session.get_inputs()[0].type, np.float32)
+    return session.run(None, {"x": x.astype(kind)})[0]
+
+
+def agrees(folder, net, output, x, **options):
+    """Load a model, hold it to ONNX Runtime on the batch ``x``, and return its graph.
+
+    Without a graph, where ONNX Runtime does not take the model, it must be refused, too.
+    """
+    try:
+        expected = run_model(net.model(output), x)
+    except Exception as error:
+        if type(error).__module__.startswith("onnxruntime"):
+            with pytest.raises(ModelError):
+                net.load(folder, output)
+            return None
+        raise
+    graph = net.load(folder, output, **options)
+    made = golden.run(graph, channels_last(x))
+    np.testing.assert_allclose(made, channels_last(expected), rtol=1e-4, atol=1e-4)
+    return graph
 
 
 def mlp(rng, sizes=(12, 8, 6, 4), *, dialect="gemm"):

@@ -6,6 +6,7 @@ import pytest
 from compiler import golden
 from compiler.check import check
 from compiler.frontends import ModelError, load
+from tests.compiler.frontends import test_bnn_pynq_cnv
 from tests.compiler.frontends.malformed import BASES, SPOILERS, spoil_bytes, spoil_model
 from tests.compiler.frontends.test_bnn_pynq import random_layers, write
 
@@ -77,10 +78,16 @@ def test_truncated_file(tmp_path, base):
         assert load_or_refuse(path) is None
 
 
+@pytest.mark.parametrize("kind", ["dense", "W1A1", "W1A2", "W2A2"])
 @pytest.mark.parametrize("seed", range(40))
-def test_damaged_folder(tmp_path, seed):
+def test_damaged_folder(tmp_path, seed, kind):
     rng = np.random.default_rng(seed)
-    folder = write(tmp_path / "net", random_layers(seed), ["a", "b"])
+    if kind == "dense":
+        folder = write(tmp_path / "net", random_layers(seed), ["a", "b"])
+    else:
+        bits, levels = int(kind[1]), int(kind[3])
+        folder = test_bnn_pynq_cnv.write(
+            tmp_path / "net", test_bnn_pynq_cnv.random_layers(seed, bits, levels), bits, ["a", "b"])
     files = sorted(folder.iterdir())
     for _ in range(rng.integers(1, 3)):
         file = files[rng.integers(len(files))]

@@ -48,7 +48,42 @@ def test_mean_of_everything_or_nothing(tmp_path):
     np.testing.assert_array_equal(golden.run(graph, np.ones((1, 2))), [[12, 24]])
 
 
+@pytest.mark.parametrize(("inputs", "attributes", "opset", "where"), [
+    ((np.array([1]), np.array([3])), {}, 20, np.s_[1:3]),
+    ((np.array([-1]), np.array([-(1 << 63) + 1]), np.array([0]), np.array([-1])), {}, 20,
+     np.s_[::-1]),
+    ((np.array([0, 1]), np.array([1 << 62, 2]), np.array([0, -1]), np.array([2, 1])), {}, 20,
+     np.s_[::2, 1:2]),
+    ((), {"starts": [1], "ends": [4], "axes": [1]}, 9, np.s_[:, 1:4]),
+])
+def test_slice(tmp_path, inputs, attributes, opset, where):
+    values = np.random.default_rng(0).normal(size=(4, 5))
+    expected = values[where]
+    net = Net([1, len(expected)], opset=opset, dtype=np.float64)
+    part = net.node("Slice", values, *inputs, **attributes)
+    graph = net.load(tmp_path, net.node("MatMul", "x", part))
+    np.testing.assert_allclose(golden.run(graph, np.eye(len(expected))), expected)
+
+
+@pytest.mark.parametrize(("value", "expected"), [({}, 0.0), ({"value": np.array([2.5])}, 2.5)])
+def test_constant_of_shape(tmp_path, value, expected):
+    value = {name: numpy_helper.from_array(array) for name, array in value.items()}
+    net = Net([1, 4])
+    made = net.node("ConstantOfShape", np.array([4, 3]), **value)
+    graph = net.load(tmp_path, net.node("MatMul", "x", made))
+    np.testing.assert_array_equal(golden.run(graph, np.eye(4)), np.full((4, 3), expected))
+
+
 @pytest.mark.parametrize(("kind", "inputs", "attributes", "match"), [
+    ("Slice", (np.ones(4), np.array([0]), np.array([1, 2])), {}, "must have a start, an end, an"),
+    ("Slice", (np.ones(4), np.array([0]), np.array([2]), np.array([0]), np.array([0])), {},
+     "a step other than 0"),
+    ("Slice", (np.ones(4), np.array([0]), np.array([2]), np.array([1])), {},
+     "must have axes of 1, not 1$"),
+    ("ConstantOfShape", (np.array([1 << 30]),), {}, "must make a tensor of at most 268435456"),
+    ("ConstantOfShape", (np.array([-1]),), {}, r"elements, not \[-1\]$"),
+    ("ConstantOfShape", (np.array([4]),), {"value": numpy_helper.from_array(np.ones(2))},
+     "must have one value, not 2$"),
     ("Gather", (np.arange(4), np.array(7)), {}, "must take what is there, not index 7"),
     ("Gather", (np.arange(4), np.array(0)), {"axis": 3}, "must take what is there"),
     ("Concat", (np.ones((2, 2)), np.ones((3, 3))), {"axis": 0}, "must join constants that fit"),

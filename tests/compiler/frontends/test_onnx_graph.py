@@ -212,7 +212,8 @@ def makes_the_input(net, model):
                r"makes, not 'relu0'$")),
     (cyclic, r"^Node 'n0' \(Relu\) must read tensors that .* not 'matmul1'$"),
     (constant_output, "^Output 'c0' must depend on the input$"),
-    (input_is_output, r"^The model must have at least one layer with weights \(Conv, Gemm or MatMul\)$"),
+    (input_is_output, (r"^The model must have at least one layer with weights \(Conv, Gemm or "
+                       r"MatMul\)$")),
     (unknown_output, "^Output 'nothing' must depend on the input$"),
     (missing_initializer, r"^Node 'n1' \(MatMul\) must read tensors that .* not 'c0'$"),
     (made_twice, "^Tensor 'matmul1' must have one maker, not two$"),

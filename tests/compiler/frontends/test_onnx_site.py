@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from compiler.frontends.onnx_site import Builder, Site
+from compiler.frontends.onnx_site import Builder, Site, channels_first
 from compiler.frontends.onnx_values import Constant, Tensor
 from compiler.frontends.refusal import Refusal
-from compiler.ir import GraphError, Input, Relu
+from compiler.ir import Flatten, GraphError, Input, Relu
 
 
 @pytest.fixture
@@ -59,6 +59,29 @@ def test_spread_only_over_channels(builder, values):
         builder.spread(picture(builder), values)
 
 
+def test_pictures(builder):
+    tensor = picture(builder)
+    assert builder.is_picture(tensor)
+    assert builder.shape(tensor) == (2, 3, 4)
+    assert not builder.is_picture(Tensor("a", np.arange(24).reshape(2, 3, 4)))
+    flat = builder.flat(tensor)
+    assert isinstance(builder.nodes[-1], Flatten)
+    assert builder.shape(flat) == (24,)
+    np.testing.assert_array_equal(flat.index, tensor.index)
+    assert builder.flat(flat) is flat
+    assert not builder.is_picture(flat)
+
+
+def test_channels_first():
+    np.testing.assert_array_equal(channels_first((5,)), np.arange(5))
+    np.testing.assert_array_equal(channels_first((2, 1, 3)), [[[0], [3]], [[1], [4]], [[2], [5]]])
+
+
+def test_size_of_a_tensor(builder):
+    with pytest.raises(Refusal, match="^Node 'a' must make at most 16777216 elements, not 1677"):
+        builder.add(Input(name="a", shape=((1 << 24) + 1,)))
+
+
 @pytest.fixture
 def site(builder):
     proto = helper.make_node("Foo", ["t", "c", ""], ["y"], domain="some.domain",
@@ -81,6 +104,8 @@ def test_attributes(site):
     assert site.number("integer", 0.0) == 3.0
     assert site.text("text", "") == "abc"
     assert site.integers("many") == [1, 2]
+    assert site.pair("many") == (1, 2)
+    assert site.pair("other", (3, 4)) == (3, 4)
     assert site.integers("other") is None
 
 
@@ -89,6 +114,8 @@ def test_attributes(site):
                                   "not the constant 'c'")),
     (lambda site: site.constant(0), ("must have a constant as input 0, not 't', which depends on "
                                     "the input of the model")),
+    (lambda site: site.pair("other"), ("must have two integers of at least 1 as 'other', "
+                                       "not None")),
     (lambda site: site.operand(2), "must have at least 3 inputs, not 3"),
     (lambda site: site.scalar(1, "scale"), ("must have one scale for the whole tensor, "
                                            "not shape (2,)")),

@@ -8,8 +8,8 @@ from compiler.ir import (
     Quant,
     Requantize,
 )
-from compiler.passes.chain import PassError
 from compiler.passes.expose_integers import expose_integers
+from compiler.passes.rewriting import PassError
 from tests.compiler.passes.networks import (
     SIGN,
     all_sums,

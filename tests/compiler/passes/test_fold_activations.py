@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from compiler.ir import Binary, Dense, Fixed, Input, Quant, Relu, Requantize, Threshold
-from compiler.passes.chain import PassError
 from compiler.passes.expose_integers import expose_integers
 from compiler.passes.fold_activations import fold_activations
+from compiler.passes.rewriting import PassError
 from tests.compiler.passes.networks import (
     EVERY_INPUT,
     FAN_IN,

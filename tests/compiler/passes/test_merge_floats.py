@@ -3,8 +3,8 @@ import pytest
 
 from compiler import golden
 from compiler.ir import Affine, Dense, Fixed, Input, Relu
-from compiler.passes.chain import PassError
 from compiler.passes.merge_floats import merge_floats
+from compiler.passes.rewriting import PassError
 from tests.compiler.passes.networks import affine, bits_in, chain, dense, kinds, norm, same
 
 
@@ -32,6 +32,6 @@ def test_real_input_keeps_its_prefix():
 def test_two_relus():
     before = chain(bits_in(2), dense([[1, 1]], "a"), Relu(name="r"), affine(1.0, 1.0),
                    Relu(name="s"), dense([[1]], "b"))
-    with pytest.raises(PassError, match="^Node 's' beside Dense 'b' must be an Affine, a "
-                                        "BatchNorm or one Relu, not Relu$"):
+    with pytest.raises(PassError, match="^Relu 's' ahead of Dense 'b' must follow weights, "
+                                        "their BatchNorm or a pool, not Affine 'affine'$"):
         merge_floats(before)

@@ -3,8 +3,8 @@ import pytest
 
 from compiler import golden
 from compiler.ir import Binary, Dense, Fixed, Flatten, Input, Relu
-from compiler.passes.chain import PassError
 from compiler.passes.push_affines import push_affines
+from compiler.passes.rewriting import PassError
 from tests.compiler.passes.networks import affine, bits_in, chain, dense, kinds, norm, same
 
 
@@ -54,10 +54,19 @@ def test_normalised_integers():
     np.testing.assert_allclose(golden.run(after, x), golden.run(before, x))
 
 
+def test_whole_multiples_of_a_scale_go_into_the_weights():
+    before = chain(bits_in(3), affine(np.array([0.5, -1.5, 0.0]), 0.5), dense([[1, -1, 1]]))
+    after = push_affines(before)
+    assert after["sums"].weights.tolist() == [[1, 3, 0]]
+    assert after["sums"].bits == 3
+    same(before, after, 2 * (np.arange(8)[:, None] >> np.arange(3) & 1) - 1)
+
+
 def test_two_scales():
-    before = chain(bits_in(3), affine(np.array([0.5, 0.5, 2.0])), dense([[1, -1, 1]]))
-    with pytest.raises(PassError, match="^Dense 'sums' must read integers of one scale, not 0.5 "
-                                        "for channel 0 and 2.0 for channel 2$"):
+    before = chain(bits_in(3), affine(np.array([0.5, 0.5, 0.75])), dense([[1, -1, 1]]))
+    with pytest.raises(PassError, match="^Dense 'sums' must read integers of one scale or of whole"
+                                        " multiples of it, not 0.5 for channel 0 and 0.75 for "
+                                        "channel 2$"):
         push_affines(before)
 
 

@@ -1,0 +1,147 @@
+/* Sums of products of bytes, on blocks of up to 64 channels.
+ *
+ * Inputs have no sign; those that had one are 128 more than they were. Four weights of a channel
+ * lie side by side, then the next channel's; then the next four of every channel.
+ */
+#ifndef NET_BYTES_H
+#define NET_BYTES_H
+
+#include "kernels.h"
+
+#if NET_KERNEL == NET_KERNEL_AVX512_POPCNT || NET_KERNEL == NET_KERNEL_AVX512
+
+#define DOT_LANES  16
+#define DOT_UNROLL 4
+
+typedef __m512i dot_t;
+
+NET_INLINE dot_t dot_load(const void *values) { return _mm512_loadu_si512(values); }
+NET_INLINE dot_t dot_spread(uint32_t quad)    { return _mm512_set1_epi32((int)quad); }
+NET_INLINE void dot_store(int32_t *values, dot_t a) { _mm512_storeu_si512(values, a); }
+
+#ifdef __AVX512VNNI__
+
+NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, int narrow)
+{
+    (void)narrow;
+    return _mm512_dpbusd_epi32(sums, inputs, weights);
+}
+
+#else
+
+NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, int narrow)
+{
+    if (narrow) {
+        const dot_t pairs = _mm512_maddubs_epi16(inputs, weights);
+        return _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+    }
+    const dot_t even = _mm512_madd_epi16(_mm512_and_si512(inputs, _mm512_set1_epi16(255)),
+                                         _mm512_srai_epi16(_mm512_slli_epi16(weights, 8), 8));
+    const dot_t odd = _mm512_madd_epi16(_mm512_srli_epi16(inputs, 8),
+                                        _mm512_srai_epi16(weights, 8));
+    return _mm512_add_epi32(sums, _mm512_add_epi32(even, odd));
+}
+
+#endif
+
+#elif NET_KERNEL == NET_KERNEL_AVX2
+
+#define DOT_LANES  8
+#define DOT_UNROLL 4
+
+typedef __m256i dot_t;
+
+NET_INLINE dot_t dot_load(const void *values) { return _mm256_loadu_si256((const __m256i *)values); }
+NET_INLINE dot_t dot_spread(uint32_t quad)    { return _mm256_set1_epi32((int)quad); }
+
+NET_INLINE void dot_store(int32_t *values, dot_t a)
+{
+    _mm256_storeu_si256((__m256i *)(void *)values, a);
+}
+
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+
+NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, int narrow)
+{
+    (void)narrow;
+    return _mm256_dpbusd_epi32(sums, inputs, weights);
+}
+
+#else
+
+NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, int narrow)
+{
+    if (narrow) {
+        const dot_t pairs = _mm256_maddubs_epi16(inputs, weights);
+        return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
+    const dot_t even = _mm256_madd_epi16(_mm256_and_si256(inputs, _mm256_set1_epi16(255)),
+                                         _mm256_srai_epi16(_mm256_slli_epi16(weights, 8), 8));
+    const dot_t odd = _mm256_madd_epi16(_mm256_srli_epi16(inputs, 8),
+                                        _mm256_srai_epi16(weights, 8));
+    return _mm256_add_epi32(sums, _mm256_add_epi32(even, odd));
+}
+
+#endif
+
+#endif
+
+#ifdef DOT_LANES
+
+NET_INLINE void dot_lanes(const int8_t *weights, size_t lanes, const uint8_t *input, size_t quads,
+                          int narrow, size_t vectors, int32_t *sums)
+{
+    dot_t totals[DOT_UNROLL];
+    for (size_t v = 0; v < vectors; v++)
+        totals[v] = dot_spread(0);
+    for (size_t quad = 0; quad < quads; quad++, input += 4, weights += 4 * lanes) {
+        const dot_t four = dot_spread((uint32_t)input[0] | (uint32_t)input[1] << 8
+                                      | (uint32_t)input[2] << 16 | (uint32_t)input[3] << 24);
+        for (size_t v = 0; v < vectors; v++)
+            totals[v] = dot_add(totals[v], four, dot_load(weights + 4 * DOT_LANES * v), narrow);
+    }
+    for (size_t v = 0; v < vectors; v++)
+        dot_store(sums + DOT_LANES * v, totals[v]);
+}
+
+NET_INLINE void dot_block(const int8_t *weights, size_t lanes, const uint8_t *input, size_t quads,
+                          int narrow, int32_t *sums)
+{
+    size_t lane = 0;
+    for (; lane + DOT_UNROLL * DOT_LANES <= lanes; lane += DOT_UNROLL * DOT_LANES)
+        dot_lanes(weights + 4 * lane, lanes, input, quads, narrow, DOT_UNROLL, sums + lane);
+    for (; lane < lanes; lane += DOT_LANES)
+        dot_lanes(weights + 4 * lane, lanes, input, quads, narrow, 1, sums + lane);
+}
+
+#else
+
+NET_INLINE void dot_block(const int8_t *weights, size_t lanes, const uint8_t *input, size_t quads,
+                          int narrow, int32_t *sums)
+{
+    (void)narrow;
+    for (size_t lane = 0; lane < lanes; lane++)
+        sums[lane] = 0;
+    for (size_t quad = 0; quad < quads; quad++, input += 4)
+        for (size_t lane = 0; lane < lanes; lane++, weights += 4)
+            sums[lane] += input[0] * weights[0] + input[1] * weights[1] + input[2] * weights[2]
+                          + input[3] * weights[3];
+}
+
+#endif
+
+/* Sums of products with weights of 8 bits. */
+NET_SHARED void byte_sums(const int8_t *weights, size_t lanes, const uint8_t *input, size_t quads,
+                          int32_t *sums)
+{
+    dot_block(weights, lanes, input, quads, 0, sums);
+}
+
+/* The same with weights of -64 .. 64: the sum of two products fits 16 bits. */
+NET_SHARED void narrow_byte_sums(const int8_t *weights, size_t lanes, const uint8_t *input,
+                                 size_t quads, int32_t *sums)
+{
+    dot_block(weights, lanes, input, quads, 1, sums);
+}
+
+#endif

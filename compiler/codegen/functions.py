@@ -1,0 +1,321 @@
+"""Writes the function in C of a stage, and its tables."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from compiler.codegen import tables
+from compiler.codegen.plan import Kernel, Plan, Stage
+from compiler.codegen.tensors import Form, Tensor
+from compiler.ir import Binary, Requantize, TensorType, Threshold, value_range
+
+
+__all__ = ["Source", "one_line", "stage_function", "stage_line", "suffix"]
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Source:
+    """The text of ``net.c`` and ``weights.h``, with the bytes that the network takes."""
+
+    net: str = ""
+    tables: list[str] = field(default_factory=list)
+    weight_bytes: int = 0
+    scratch_bytes: int = 0
+    stack_bytes: int = 0  # of the stage that takes most, beside the tensors
+
+    def table(self, name: str, values: Array, about: str) -> str:
+        """Add a constant array, and return its name."""
+        if values.dtype.kind == "i" and values.itemsize > 1:
+            values = values.astype(np.int32)
+        self.tables.append(f"/* {about} */\n{tables.format_table(name, values)}")
+        self.weight_bytes += values.nbytes
+        return name
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` so that it can stand in a comment."""
+    return re.sub(r"[^\x20-\x7e]|\*/|/\*|\\|\?\?", "_", text)
+
+
+def suffix(tensor: Tensor) -> str:
+    """What the functions for the elements of a tensor end in."""
+    return tensor.ctype.replace("uint", "u").replace("int", "i").removesuffix("_t")
+
+
+def stage_line(stage: Stage) -> str:
+    """Say in one line what a stage does."""
+    nodes = (stage.layer, *stage.activations, stage.pool)
+    names = ", ".join(node.name for node in nodes if node)
+    sums = ""
+    if stage.layer:
+        bits = f"{stage.layer.bits} bit{'s'[:stage.layer.bits != 1]}"
+        sums = (f"{_size(stage.input)} -> {_size(stage.output)} channels with weights of {bits}; ")
+    return f"{one_line(names) or 'input'}: {sums}{_values(stage.output)}"
+
+
+def _size(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape))
+
+
+def _values(tensor: Tensor) -> str:
+    if isinstance(tensor.type, Binary):
+        return "-1 or +1 each"
+    low, high = value_range(tensor.type)
+    return f"{low} .. {high} each"
+
+
+def stage_function(stage: Stage, name: str, plan: Plan, source: Source) -> str:
+    """Return the definition of a stage's function."""
+    head = (f"/* {stage_line(stage)} */\n"
+            f"static void {name}(const {stage.input.ctype} *input, {stage.output.ctype} *output)")
+    if stage.layer is None and stage.pool:
+        return "\n".join([_window_table(stage, name), head, "{", f"    {_pool(stage, name)}", "}"])
+    before, inside = _pixel(stage, name, plan, source)
+    height, width = stage.places
+    if stage.pool:  # what no window of the pool sees is left out
+        across = stage.output.picture[:2]
+        height = min(height, across[0] * stage.pool.stride[0])
+        width = min(width, across[1] * stage.pool.stride[1])
+        before.append(f"for (size_t i = 0; i < {stage.output.length}; i++)\n        output[i] = 0;")
+    if (height, width) != (1, 1):
+        inside = [f"for (size_t y = 0; y < {height}; y++)",
+                  f"    for (size_t x = 0; x < {width}; x++) {{",
+                  *(f"        {line}" for line in inside), "    }"]
+    looks = any(f"&{name}_window" in line for line in inside)
+    return "\n".join([*[_window_table(stage, name)] * looks, head, "{",
+                      *(f"    {line}" for line in (*before, *inside)), "}"])
+
+
+def _window_table(stage: Stage, name: str) -> str:
+    """The definition of a `window_t`."""
+    given = stage.input
+    height, width, channels = given.picture
+    in_planes = given.form is Form.PLANES
+    words, planes = (given.words, given.planes) if in_planes else (channels, 1)
+    if stage.layer is None and stage.pool:
+        pool = stage.pool
+        kernel, stride, pads, seen, tap, length = (pool.kernel, pool.stride, pool.pads, channels,
+                                                   0, 0)
+    else:
+        window = stage.window
+        kernel, stride, pads = window.kernel, window.stride, window.pads
+        seen, tap, length = stage.seen, stage.tap, stage.window_words
+    numbers = (height, width, words, planes, *kernel, *stride, *pads[:2], seen, tap, length)
+    return f"static const window_t {name}_window = {{{', '.join(map(str, numbers))}}};\n"
+
+
+def _pool(stage: Stage, name: str) -> str:
+    given, made = stage.input, stage.output
+    height, width, _ = made.picture
+    if given.form is Form.PLANES:
+        return (f"pool_planes_{suffix(given)}(&{name}_window, input, {height}, {width}, "
+                f"{int(given.signed and not isinstance(given.type, Binary))}, output);")
+    return f"pool_values_{suffix(given)}(&{name}_window, input, {height}, {width}, output);"
+
+
+# A pixel of a layer
+
+def _pixel(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[str], list[str]]:
+    """Statements ahead of the loops over pixels, and for one pixel (y, x)."""
+    made = stage.output
+    channels = made.channels
+    before: list[str] = []
+    inside = [f"const size_t at = {_place(stage)};"]
+    values = ["int32_t values[NET_BLOCK] = {0};"]
+    if stage.layer is None:
+        start = _times(_pixel_at(stage), channels)
+        sums = [f"load_{suffix(stage.input)}(input + {start} + first, count, values);"]
+    else:
+        buffers, looks, sums = _sums(stage, name, source)
+        before += buffers
+        if stage.window.groups > 1:
+            length = tables.padded(channels) + tables.LANES
+            before.append(f"int32_t sums[{length}] = {{0}};")
+            source.stack_bytes = max(source.stack_bytes, 4 * length)
+            inside += _grouped(stage, looks, sums)
+            values, sums = ["int32_t *const values = sums + first;"], []
+        else:
+            inside += looks
+    sums += _bias(stage, name, source)
+    steps = [*values, *sums, *_activations(stage, name, plan, source)]
+    lanes = ["const size_t lanes = block_lanes(count);"] if any(
+        "lanes," in line for line in steps) else []
+    return before, [
+        *inside, f"for (size_t first = 0; first < {channels}; first += NET_BLOCK) {{",
+        f"    const size_t count = block_count(first, {channels});",
+        *(f"    {line}" for line in (*lanes, *steps)), "}"]
+
+
+def _pixel_at(stage: Stage) -> str:
+    """Expression for the number of the pixel that is stored."""
+    if stage.places == (1, 1):
+        return "0"
+    width = stage.output.picture[1]
+    if stage.pool:
+        down, across = stage.pool.stride
+        return f"(y / {down} * {width} + x / {across})"
+    return f"(y * {width} + x)"
+
+
+def _times(left: str, right: int) -> str:
+    return left if left == "0" or right == 1 else f"{left} * {right}"
+
+
+def _place(stage: Stage) -> str:
+    """Expression for the first element of the output that the pixel is stored in."""
+    made = stage.output
+    each = made.words if made.form is Form.PLANES else made.channels
+    return _times(_pixel_at(stage), each)
+
+
+def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str], list[str]]:
+    """Buffers, statements that find the window, and those that sum a block of channels."""
+    layer, given = stage.layer, stage.input
+    assert layer is not None
+    weights = source.table(f"{name}_weights", tables.weights(stage),
+                           f"{one_line(layer.name)}: {layer.channels} channels of "
+                           f"{layer.fan_in} weights")
+    stride = tables.block_stride(stage)
+    block = f"{weights} + first * {stride}"
+    target = "values"
+    if stage.window.groups > 1:
+        each = layer.channels // stage.window.groups
+        block = f"{weights} + (group * {tables.padded(each)} + first) * {stride}"
+        target = f"sums + group * {each} + first"
+    buffers, looks = _looks(stage, name, source)
+    match stage.kernel:
+        case Kernel.BINARY:
+            sums = f"binary_sums({block}, lanes, &view, {target});"
+        case Kernel.INPUT_PLANES:
+            sums = (f"input_plane_sums({block}, lanes, &view, {given.planes}, "
+                    f"{int(given.signed)}, {target});")
+        case Kernel.WEIGHT_PLANES:
+            each = layer.channels // stage.window.groups
+            apart = stage.window.groups * tables.padded(each) * stride
+            sums = f"weight_plane_sums({block}, {apart}, lanes, &view, {layer.bits}, {target});"
+        case _:
+            narrow = "narrow_" if tables.is_narrow(stage) else ""
+            sums = f"{narrow}byte_sums({block}, lanes, window, {tables.quads(stage)}, {target});"
+    return buffers, looks, [sums]
+
+
+def _looks(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]]:
+    """Buffers, and statements that find what a pixel sees."""
+    given, window = stage.input, stage.window
+    places = "0, 0" if stage.places == (1, 1) else "y, x"
+    first = f"group * {stage.seen}" if window.groups > 1 else "0"
+    if stage.kernel is Kernel.BYTES:
+        length = 4 * tables.quads(stage)
+        source.stack_bytes = max(source.stack_bytes, length + 4 * tables.BLOCK)
+        pointer = "input" if given.ctype == "uint8_t" else "(const uint8_t *)input"
+        facts = f"{pointer}, {places}, {first}, {tables.byte_flip(stage)}, window"
+        return [f"uint8_t window[{length}] = {{0}};"], [f"look_bytes(&{name}_window, {facts});"]
+    length = (given.planes + 1) * stage.window_words
+    copied = stage.gathers or any(window.pads)
+    source.stack_bytes = max(source.stack_bytes, 4 * tables.BLOCK + 8 * length * copied)
+    buffers = [f"uint64_t buffer[{length}];"] if copied else []
+    if stage.gathers:
+        view = f"gather_{suffix(given)}(&{name}_window, input, {places}, {first}, buffer)"
+    elif window.kernel == given.picture[:2] and not any(window.pads):
+        view = f"look_whole(input, {given.plane_words}, {given.count})"
+    else:
+        view = f"look(&{name}_window, input, {places}, {'buffer' if copied else 0})"
+    return buffers, [f"const view_t view = {view};"]
+
+
+def _grouped(stage: Stage, looks: list[str], sums: list[str]) -> list[str]:
+    """Statements that sum all channels, a group at a time."""
+    assert stage.layer is not None
+    each = stage.layer.channels // stage.window.groups
+    return [
+        f"for (size_t group = 0; group < {stage.window.groups}; group++) {{",
+        *(f"    {line}" for line in looks),
+        f"    for (size_t first = 0; first < {each}; first += NET_BLOCK) {{",
+        f"        const size_t lanes = block_lanes(block_count(first, {each}));",
+        *(f"        {line}" for line in sums), "    }", "}"]
+
+
+def _bias(stage: Stage, name: str, source: Source) -> list[str]:
+    bias = tables.bias(stage) if stage.layer else None
+    if bias is None or stage.layer is None:
+        return []
+    about = {Kernel.WEIGHT_PLANES: "bias, less the sum of the channel's weights",
+             Kernel.BYTES: "bias, less 128 times the sum of the channel's weights where the "
+                           "inputs have a sign"}.get(stage.kernel or Kernel.BINARY, "bias")
+    added = source.table(f"{name}_bias", bias, f"{one_line(stage.layer.name)}: {about}")
+    return [f"add_bias(values, count, {added} + first);"]
+
+
+# Activation and storage
+
+def _activations(stage: Stage, name: str, plan: Plan, source: Source) -> list[str]:
+    lines = []
+    made, graph = stage.output, plan.graph
+    for index, node in enumerate(stage.activations):
+        reads, last = node.inputs[0], index == len(stage.activations) - 1
+        if isinstance(node, Requantize):
+            low, high = value_range(graph.type(node.name))
+            lines.append(f"requantize(values, count, {tables.requantize_shift(node)}, "
+                         f"{_int32(low)}, {_int32(high)});")
+            continue
+        table = f"{name}_levels" + (f"_{index}" if index else "")
+        shape = graph.shape(reads) if len(made.shape) == 1 else graph.shape(reads)[-1:]
+        packed = last and made.form is Form.PLANES and node.count == 1
+        call = _threshold(node, graph.type(reads), shape, table, source, packed=packed)
+        if packed:
+            return [*lines, f"output[at + first / NET_BLOCK] {_assign(stage)} {call};"]
+        lines.append(f"{call};")
+        if isinstance(graph.type(node.name), Binary) and not last:
+            lines.append("double_sums(values, count, 1);")
+    return [*lines, *_store(stage)]
+
+
+def _assign(stage: Stage) -> str:
+    """A pooled bit is set where any of its window is."""
+    if not stage.pool:
+        return "="
+    return "|="
+
+
+def _threshold(node: Threshold, kind: TensorType, shape: tuple[int, ...], table: str,
+               source: Source, *, packed: bool) -> str:
+    """A call that compares ``values`` with levels, to give bits where ``packed``."""
+    rows = tables.levels(node, kind, shape)
+    if rows.size == 1:
+        function = "one_level_bits" if packed else "reach_level"
+        return f"{function}(values, count, {_int32(int(rows[0, 0]))})"
+    added = source.table(table, tables.level_table(rows),
+                         f"{one_line(node.name)}: {node.count} rising level"
+                         f"{'s'[:node.count > 1]} for "
+                         + ("all" if len(rows) == 1 else f"each of {len(rows)}"))
+    if node.count == 1:
+        function = "level_bits" if packed else "reach_levels"
+        return f"{function}(values, count, {added} + first)"
+    if len(rows) == 1:
+        return f"search_levels(values, count, {added}, 0, {node.count})"
+    if node.count > tables.LINEAR:
+        return (f"search_levels(values, count, {added} + first * {node.count}, {node.count}, "
+                f"{node.count})")
+    return (f"count_levels(values, count, {added} + first, {tables.padded(len(rows))}, "
+            f"{node.count})")
+
+
+def _int32(value: int) -> str:
+    return str(value) if value > -1 << 31 else "INT32_MIN"
+
+
+def _store(stage: Stage) -> list[str]:
+    made = stage.output
+    if made.form is not Form.PLANES:
+        return [f"store_{suffix(made)}(values, count, output + at + first);"]
+    if made.planes == 1:
+        return [f"output[at + first / NET_BLOCK] {_assign(stage)} pack_plane(values, count, 0);"]
+    return [f"for (size_t plane = 0; plane < {made.planes}; plane++)",
+            f"    output[plane * {made.plane_words} + at + first / NET_BLOCK]",
+            "        = pack_plane(values, count, plane);"]

@@ -1,0 +1,121 @@
+/* What a layer sees of its input at one place.
+ *
+ * A pixel of bits is one word of 8, 16, 32 or 64 bits that holds all channels, or several words
+ * of 64. Pixels follow one another along x, then y; planes of numbers of several bits follow one
+ * another as whole pictures. What kernels read is words of 64 bits in either case: where pixels
+ * are such words, and the window lies within the picture, they read the picture itself.
+ */
+#ifndef NET_WINDOWS_H
+#define NET_WINDOWS_H
+
+#include "vectors.h"
+
+typedef struct {
+    size_t height, width; /* of the picture */
+    size_t words;         /* of a pixel, or its bytes */
+    size_t planes;
+    size_t rows, columns; /* of the window */
+    size_t down, across;  /* from one window to the next */
+    size_t top, left;     /* zeros ahead of the picture */
+    size_t channels;      /* that are seen of a pixel */
+    size_t tap;           /* bits that they take in the window */
+    size_t length;        /* words of the window */
+} window_t;
+
+typedef struct {
+    const uint64_t *words;   /* `rows` times `length` words that are `apart` */
+    const uint64_t *outside; /* bits set for what lies outside the picture; 0 where nothing does */
+    size_t rows, length, apart;
+    size_t planes_apart;
+    int32_t inputs;          /* that lie within the picture */
+} view_t;
+
+NET_INLINE uint64_t low_bits(size_t count)
+{
+    return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0;
+}
+
+/* The whole input, one plane after the other. */
+NET_INLINE view_t look_whole(const uint64_t *input, size_t words, int32_t inputs)
+{
+    const view_t view = {input, 0, 1, words, 0, words, inputs};
+    return view;
+}
+
+/* Copy the window at (y, x), from channel `first` on, into `buffer` of (planes + 1) * length. */
+#define NET_GATHER(name, type, bits)                                                            \
+    NET_SHARED view_t name(const window_t *window, const type *input, size_t y, size_t x,       \
+                           size_t first, uint64_t *buffer)                                      \
+    {                                                                                           \
+        const size_t words = window->words, length = window->length;                            \
+        const size_t area = window->height * window->width * words;                             \
+        uint64_t *outside = buffer + window->planes * length;                                   \
+        view_t view = {buffer, 0, 1, length, 0, length, 0};                                     \
+        size_t at = 0;                                                                          \
+        for (size_t i = 0; i < (window->planes + 1) * length; i++)                              \
+            buffer[i] = 0;                                                                      \
+        for (size_t row = 0; row < window->rows; row++)                                         \
+            for (size_t column = 0; column < window->columns; column++, at += window->tap) {    \
+                const size_t py = y * window->down + row - window->top;                         \
+                const size_t px = x * window->across + column - window->left;                   \
+                const int inside = py < window->height && px < window->width;                   \
+                const type *pixel = input + (inside ? (py * window->width + px) * words : 0);   \
+                view.inputs += inside ? (int32_t)window->channels : 0;                          \
+                view.outside = inside ? view.outside : outside;                                 \
+                for (size_t seen = 0; seen < window->channels; seen += 64) {                    \
+                    const uint64_t mask = low_bits(window->channels - seen);                    \
+                    const size_t word = (first + seen) / bits, shift = (first + seen) % bits;   \
+                    uint64_t *target = buffer + (at + seen) / 64;                               \
+                    if (!inside)                                                                \
+                        outside[(at + seen) / 64] |= mask << at % 64;                           \
+                    for (size_t plane = 0; plane < window->planes && inside; plane++) {         \
+                        const type *from = pixel + plane * area + word;                         \
+                        const uint64_t next = word + 1 < words ? from[1] : 0;                   \
+                        const uint64_t low = (uint64_t)*from >> shift;                          \
+                        target[plane * length] |=                                               \
+                            ((low | next << 1 << (63 - shift)) & mask) << at % 64;              \
+                    }                                                                           \
+                }                                                                               \
+            }                                                                                   \
+        return view;                                                                            \
+    }
+
+NET_GATHER(gather_u8, uint8_t, 8)
+NET_GATHER(gather_u16, uint16_t, 16)
+NET_GATHER(gather_u32, uint32_t, 32)
+NET_GATHER(gather_u64, uint64_t, 64)
+
+/* The window at (y, x); `buffer` is for those that leave the picture. */
+NET_INLINE view_t look(const window_t *window, const uint64_t *input, size_t y, size_t x,
+                       uint64_t *buffer)
+{
+    const size_t py = y * window->down - window->top, px = x * window->across - window->left;
+    if (py >= window->height || window->rows > window->height - py
+        || px >= window->width || window->columns > window->width - px)
+        return gather_u64(window, input, y, x, 0, buffer);
+    const view_t view = {
+        input + (py * window->width + px) * window->words, 0,
+        window->rows, window->columns * window->words, window->width * window->words,
+        window->height * window->width * window->words,
+        (int32_t)(window->rows * window->columns * window->channels)};
+    return view;
+}
+
+/* Copy the window at (y, x) of bytes, with their highest bit inverted where `flip` is 128: what
+ * had a sign is then 128 more than it was. */
+NET_INLINE void look_bytes(const window_t *window, const uint8_t *input, size_t y, size_t x,
+                           size_t first, uint8_t flip, uint8_t *buffer)
+{
+    for (size_t row = 0; row < window->rows; row++) {
+        const size_t py = y * window->down + row - window->top;
+        for (size_t column = 0; column < window->columns; column++) {
+            const size_t px = x * window->across + column - window->left;
+            const int inside = py < window->height && px < window->width;
+            const size_t at = inside ? (py * window->width + px) * window->words + first : 0;
+            for (size_t channel = 0; channel < window->channels; channel++)
+                *buffer++ = (uint8_t)((inside ? input[at + channel] : 0) ^ flip);
+        }
+    }
+}
+
+#endif
