@@ -17,7 +17,7 @@ from compiler.ir import (
     Threshold,
     value_range,
 )
-from tests.compiler.codegen.networks import activations, weights
+from tests.compiler.codegen.networks import weights
 
 
 __all__ = ["random_picture_network"]
@@ -28,10 +28,17 @@ COUNTS = 1, 1, 1, 2, 3, 7, 15, 63
 
 @dataclass
 class Builder:
-    """A graph that grows at its end."""
+    """A graph that grows at its end. ``style`` leans towards the array, with one bit or with
+    several, or towards neither."""
 
     rng: np.random.Generator
+    style: str
     nodes: list
+
+    @property
+    def bits(self):
+        """Of the next weights."""
+        return int(self.rng.choice([1, 1, 2, 8] if self.style == "any" else [1]))
 
     @property
     def graph(self):
@@ -53,8 +60,8 @@ class Builder:
         rng, (height, width, depth) = self.rng, self.shape
         kernel = int(rng.integers(1, min(5, height) + 1)), int(rng.integers(1, min(5, width) + 1))
         channels, groups = int(rng.choice(CHANNELS)), 1
-        bits = int(rng.choice([1, 1, 1, 2, 8]))
-        chance = rng.random()
+        bits = self.bits
+        chance = rng.random() if self.style == "any" else 1
         if chance < 0.15 and depth > 1:
             channels = groups = depth
         elif chance < 0.2 and depth % 2 == 0:
@@ -69,7 +76,7 @@ class Builder:
             pads=pads if rng.random() < 0.6 else (0, 0, 0, 0)))
 
     def dense(self):
-        rng, bits = self.rng, int(self.rng.choice([1, 1, 2, 8]))
+        rng, bits = self.rng, self.bits
         channels = int(rng.choice(CHANNELS))
         if len(self.shape) == 3:
             self.nodes.append(Flatten(name=f"flat{len(self.nodes)}", inputs=(self.last,)))
@@ -79,15 +86,24 @@ class Builder:
 
     def activation(self):
         rng, name = self.rng, f"made{len(self.nodes)}"
-        if rng.random() < 0.75:
-            self.nodes.append(activations(rng, name, (self.graph, self.last),
-                                          count=int(rng.choice(COUNTS)),
-                                          shared=rng.random() < 0.2))
+        if self.style == "bits" or rng.random() < 0.75:
+            self.nodes.append(self.threshold(name))
             return
         span = self.kind.high - self.kind.low
         shift = min(max(span.bit_length() - int(rng.integers(4, 12)), 0), 30)
         self.nodes.append(Requantize(name=name, inputs=(self.last,), shift=shift,
-                                     bits=int(rng.integers(1, 9)), signed=bool(rng.integers(2))))
+                                     bits=int(rng.integers(1, 9)),
+                                     signed=self.style == "any" and bool(rng.integers(2))))
+
+    def threshold(self, name):
+        """Levels that lie where sums are."""
+        rng, (low, high) = self.rng, (self.kind.low, self.kind.high)
+        channels = 1 if rng.random() < 0.2 else self.shape[-1]
+        spread = max(int((high - low) ** 0.5), 2)
+        count = int(rng.choice(COUNTS[:1] if self.style == "bits" else COUNTS))
+        levels = rng.integers(-spread, spread + 1, (channels, count))
+        return Threshold(name=name, inputs=(self.last,),
+                         levels=np.sort((low + high) // 2 + levels, axis=1))
 
     def pool(self):
         size = int(self.rng.integers(2, 4))
@@ -100,10 +116,12 @@ class Builder:
 
 def random_picture_network(rng):
     """A graph of 1 to 3 convolutions, pools behind some, and 0 to 2 dense layers."""
-    low = rng.integers(0, 9)
-    kind = Binary() if low == 0 else Fixed(int(low), bool(rng.random() < 0.3))
+    style = str(rng.choice(["bits", "planes", "any"]))
+    kind = Binary()
+    if rng.random() < (0.3 if style == "bits" else 0.9):
+        kind = Fixed(int(rng.integers(1, 9)), style == "any" and bool(rng.random() < 0.3))
     shape = (*map(int, rng.integers(1, 12, 2)), int(rng.choice([1, 3, 3, 4, 16, 33])))
-    builder = Builder(rng, [Input(name="x", shape=shape, type=kind)])
+    builder = Builder(rng, style, [Input(name="x", shape=shape, type=kind)])
     convs, flats = int(rng.integers(1, 4)), int(rng.integers(0, 3))
     for at in range(convs):
         builder.conv()
@@ -126,5 +144,3 @@ def random_pictures(rng, graph, count=1):
         return rng.choice([low, high], shape)
     return rng.integers(low, high + 1, shape)
 
-
-assert Threshold
