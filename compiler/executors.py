@@ -35,8 +35,11 @@ class Executor(Protocol):
     def run(self, x: Array) -> Array:
         """Return what `golden.run` returns for the batch ``x``, (frames, ...)."""
 
-    def trace(self, x: Array) -> dict[str, Array]:
-        """Return the tensor that every layer of the device leaves, (frames, ...), by name."""
+    def trace(self, x: Array) -> Mapping[str, Array | None]:
+        """Return the tensor that every layer of the device leaves, (frames, ...), by name.
+
+        None stands for a tensor that the executor never holds, or not to the end of a frame.
+        """
 
 
 class Golden:
@@ -88,15 +91,18 @@ def executor(name: str, graph: Graph) -> Executor:
     return pkgutil.resolve_name(EXECUTORS[name])(graph)
 
 
-def compare(name: str, made: Mapping[str, Array], expected: Mapping[str, Array],
+def compare(name: str, made: Mapping[str, Array | None], expected: Mapping[str, Array],
             first: int = 0) -> Mismatch | None:
     """Return the first mismatch, in the order of layers, then samples; None where all agree.
 
     Tensors are (frames, channels) or (frames, height, width, channels); ``first`` is the number
-    of the first frame. A layer that is missing counts as a bug, and raises KeyError.
+    of the first frame. What is None is not compared. A layer that is missing counts as a bug, and
+    raises KeyError.
     """
     for layer, right in expected.items():
-        values = np.asarray(made[layer]).reshape(right.shape)
+        if (found := made[layer]) is None:
+            continue
+        values = np.asarray(found).reshape(right.shape)
         if not (wrong := values != right).any():
             continue
         at = tuple(int(index) for index in np.argwhere(wrong)[0])

@@ -58,41 +58,43 @@ class Rtl:
         values = np.stack([self.output(frame) for frame in self.inputs(x)])
         return on_host(self.schedule.parts.suffix, values)
 
-    def trace(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the tensor that every layer leaves, (frames, channels) of int64, by name.
+    def trace(self, x: np.ndarray) -> dict[str, np.ndarray | None]:
+        """Return the tensor that every layer leaves, (frames, ...) of int64, by name.
 
-        The last comes over the serial line, the others straight from the simulated memory.
+        The last comes over the serial line, the others straight from the simulated memory. None
+        stands for one that is not there after a frame: it was pooled as it was made, or its place
+        was needed again.
         """
+        steps = [step.output for step in self.schedule.parts.body]
         made: dict[str, list[np.ndarray]] = {
-            lowered.layer.output: [] for lowered in self.schedule.layers}
+            name: [] for name in steps if name in self.schedule.kept}
         last = self.schedule.output.name
         for frame in self.inputs(x):
             output = self.output(frame)
             for name, tensors in made.items():
                 tensors.append(output if name == last else self.tensor(name))
-        return {name: np.stack(tensors) for name, tensors in made.items()}
+        return {name: np.stack(made[name]) if name in made else None for name in steps}
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
-        """Return what the first layer reads of the batch ``x``: (frames, channels) of integers."""
+        """Return what the first layer reads of the batch ``x``: (frames, ...) of integers."""
         graph, given = self.schedule.graph, self.schedule.input
         values = golden.evaluate(graph.input, np.asarray(x))
         values = on_host(self.schedule.parts.prefix, values)
-        values = values.reshape(len(values), given.channels)
-        low, high = value_range(given.type)
+        low, high = value_range(given.layout.type)
         if values.size and not (low <= values.min() and values.max() <= high):
             raise UserError(f"Values of {given.name!r} must lie between {low} and {high}, "
                             f"not {values.min()} and {values.max()}")
         return values.astype(np.int64)
 
     def output(self, frame: np.ndarray) -> np.ndarray:
-        """Write a row of `inputs`, run a frame, and read what the last layer leaves."""
+        """Write one of `inputs`, run a frame, and read what the last layer leaves."""
         given, made = self.schedule.input, self.schedule.output
         self.accelerator.write(given.address, given.pack(frame))
         self.accelerator.run()
         return made.unpack(self.accelerator.read(made.address, made.octets))
 
     def tensor(self, name: str) -> np.ndarray:
-        """Return what a layer of the last frame left, (channels,), unseen by the host."""
+        """Return what a layer of the last frame left, unseen by the host."""
         place = self.schedule.places[name]
         return place.unpack(self.simulation.memory(place.address, place.octets))
 

@@ -170,12 +170,12 @@ class Layout:
 
     def _words(self, x: Array) -> Array:
         """Return the words of a tensor: uint8 of (y, c, plane, x, octets of a word)."""
-        values = np.zeros((self.height, self.width * self.depth * self.lanes), np.int64)
-        values[:, :x.size // self.height] = x.reshape(self.height, -1)
         if len(self.shape) == 3:
-            channels = ((0, 0), (0, 0), (0, self.depth * self.lanes - self.shape[2]))
-            values = np.pad(x.reshape(self.shape), channels)
-        values = values.reshape(self.height, self.width, self.depth, self.lanes)
+            channels = self.depth * self.lanes - self.shape[2]
+            padded = np.pad(x.reshape(self.shape), ((0, 0), (0, 0), (0, channels))).ravel()
+        else:
+            padded = np.pad(x.ravel(), (0, self.width * self.lanes - x.size))
+        values = padded.reshape(self.height, self.width, self.depth, self.lanes)
         values = values.transpose(0, 2, 1, 3)[:, :, np.newaxis]
         if self.target is Target.OCTETS:
             return (values ^ 0x80 if flipped(self.type) else values).astype(np.int8).view(np.uint8)

@@ -130,7 +130,7 @@ class Machine:
     def layer(self, walk, layer):
         """Run all passes of a layer."""
         place = Place(walk[Loop.BEGIN])
-        turns = {loop: 0 for loop in Loop}
+        turns = dict.fromkeys(Loop, 0)
         results = Results(layer, self.config)
         fixed, parts = layer["fixed"], walk[Loop.PART]["count"]
         passes = layer["height"] * layer["depth"] * layer["taps"]
