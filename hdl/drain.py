@@ -96,8 +96,9 @@ class Drain(wiring.Component):
             m.d.sync += part_last.eq(flags.part_last | ~layer.fixed)
             m.d.sync += window_last.eq(flags.window_last)
             # Their place is known until those of the next pass with results are on their way.
-            m.d.sync += sole.eq(self.harvest.final & flags.part_first & flags.part_last
-                                & (layer.single | (flags.across_last & (layer.pixels == 0))))
+            m.d.sync += sole.eq(self.harvest.final & flags.part_last
+                                & (layer.single | layer.pool
+                                   | (flags.across_last & (layer.pixels == 0))))
             m.d.sync += pixels.eq(Mux(layer.single, 0,
                                       Mux(flags.across_last, layer.pixels, config.p - 1)))
 
@@ -128,7 +129,6 @@ class Drain(wiring.Component):
         below  = Signal(8)
         passed = ~total[-1]
         m.d.comb += below.eq(Cat(passed, node) + 1)
-        m.d.comb += self.level_address.eq(base + step)
 
         # One adder takes a channel's sum, goes down a level, and rounds.
         begin    = Signal()
@@ -156,6 +156,9 @@ class Drain(wiring.Component):
         m.d.comb += ends.eq(pixel_ends & (pixels == 0))
         m.d.comb += ahead.eq(base + layer.stride)
         m.d.comb += pixel_ends.eq(leave & channel_last)
+        # Another pixel begins in the next cycle, with the levels of the first.
+        m.d.comb += self.level_address.eq(
+            Mux(pixel_ends & (pixels != 0), start, base + step))
         with m.If(leave):
             m.d.sync += channel.eq(channel + 1)
             m.d.comb += self.level_release.eq(
@@ -240,7 +243,7 @@ class Drain(wiring.Component):
         slowly  = Signal()  # a channel takes more than one cycle
         m.d.comb += slowly.eq(final & (~bits | adds))
         m.d.sync += fresh.eq(begin & ~slowly)
-        m.d.comb += keep.addr.eq(taken - 1)
+        m.d.comb += keep.addr.eq((taken - 1)[:len(taken)])
         m.d.comb += keep.data.eq(total)
         m.d.comb += keep.en.eq(fresh & ~final)
         m.d.comb += partial.addr.eq(Cat((taken + begin)[:len(taken)], blank))
