@@ -1,168 +1,132 @@
 # amaranth: UnusedElaboratable=no
 
-"""Engine, array, fixed-point unit and drain together: from words to results."""
+"""Everything between the queues and the memory together: from pictures to results."""
 
-import cocotb
+import random
+
 import numpy as np
-import pytest
-from amaranth import Module
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
-from hdl.array import XnorArray
 from hdl.config import Config
-from hdl.drain import Drain
-from hdl.engine import Engine
-from hdl.fixed_unit import FixedUnit
-from hdl.isa import Layer
-from sim.bench import pack
-from sim.runner import simulate
-from tests.compiler.schedule.machine import Results
-from tests.hdl.test_drain import any_layer, any_levels
-from tests.hdl.worlds import Verilog, in_amaranth
+from hdl.isa import Feed, Layer, Loop, Target, Walk
+from tests.hdl.core import Board, Core
+from tests.hdl.twins import fields, run
+from tests.hdl.worlds import in_amaranth
 
 
-CONFIG = Config(p=1, simd=16, memory_depth=256, level_depth=256, binary_width=7)
+CONFIG = Config(p=2, simd=16, memory_depth=256, level_depth=64, weight_depth=32, binary_width=7)
 
 
-class Units(wiring.Component):
-    """The units as the accelerator connects them; words and levels come from outside."""
+def walks_of(layer, counts, strides, begin, config):
+    """Return the `Walk` of each loop, of the distance of its turns in a picture.
 
-    def __init__(self, config):
-        self._config = config
-        super().__init__({
-            "layers":        In(stream.Signature(Layer)),
-            "feed_valid":    In(1),
-            "weight_valid":  In(1),
-            "next":          Out(1),
-            "activations":   In(config.simd),
-            "weights":       In(config.weight_width),
-            "level_address": Out(range(config.level_depth)),
-            "level":         In(config.sum_width),
-            "level_release": Out(range(config.level_depth)),
-            "write":         Out(config.memory_width // 8),
-            "address":       Out(range(config.memory_depth)),
-            "write_data":    Out(config.memory_width),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.engine = engine = Engine(self._config)
-        m.submodules.array = array = XnorArray(self._config)
-        m.submodules.fixed = fixed = FixedUnit(self._config)
-        m.submodules.drain = drain = Drain(self._config)
-        wiring.connect(m, wiring.flipped(self.layers), engine.layers)
-        layer = self.layers.payload
-        for unit in (array, fixed):
-            m.d.comb += unit.activations.eq(self.activations)
-            m.d.comb += unit.weights.eq(self.weights)
-            m.d.comb += unit.capture.eq(engine.capture)
-            m.d.comb += unit.shift.eq(drain.shift)
-        m.d.comb += array.keep.eq(engine.keep & ~layer.fixed)
-        m.d.comb += fixed.keep.eq(engine.keep & layer.fixed)
-        m.d.comb += drain.layer.eq(layer)
-        m.d.comb += drain.half.eq(array.halves)
-        m.d.comb += drain.sum.eq(fixed.sum)
-        m.d.comb += drain.restart.eq(engine.begin)
-        for name in ("capture", "first", "final"):
-            m.d.comb += getattr(drain, name).eq(getattr(engine, name))
-        m.d.comb += drain.level.eq(self.level)
-        m.d.comb += engine.drained.eq(drain.done)
-        for name in ("feed_valid", "weight_valid"):
-            m.d.comb += getattr(engine, name).eq(getattr(self, name))
-        m.d.comb += self.next.eq(engine.next)
-        for name in ("level_address", "level_release", "write", "address", "write_data"):
-            m.d.comb += getattr(self, name).eq(getattr(drain, name))
-        return m
+    ``counts``, ``strides`` and ``begin`` map a `Loop`, or nothing, to what is not 1 or 0.
+    """
+    inner = {"source": (layer["height"] * layer["depth"] - 1) * layer["step"] * config.p,
+             "y": layer["height"] - 1}
+    walks = {}
+    for loop in list(Loop)[:Loop.BEGIN]:
+        count, stride = counts.get(loop, 1), strides.get(loop, {})
+        difference = {name: stride.get(name, 0) - inner.get(name, 0)
+                      for name in ("source", "x", "y", "output")}
+        for name in stride:
+            inner[name] = inner.get(name, 0) + (count - 1) * stride[name]
+        walks[loop] = walk(count, difference)
+    walks[Loop.BEGIN] = walk(1, begin)
+    return walks
 
 
-def any_sums(rng, config, layer):
-    """Words for a layer, as integers, and its sums: (tiles, channels)."""
-    places, lanes = ((config.fixed_pe, config.fixed_simd) if layer["fixed"]
-                     else (config.pe, config.simd))
-    shape = layer["tiles"], layer["words"], places, lanes
-    if layer["fixed"]:
-        a, w = rng.integers(-128, 128, shape[1::2]), rng.integers(-128, 128, shape)
-        octets = [x.astype(np.int8) for x in (a, w)]
+def walk(count, place):
+    output = place.get("output", 0)
+    return fields(Walk, count=count, source=place.get("source", 0) & 0xFFFF,
+                  x=place.get("x", 0) & 0xFF, y=place.get("y", 0) & 0xFF, output=output & 0xFFFF,
+                  output_high=output >> 16 & 0xF)
+
+
+def bits_of(word, count):
+    return [word >> bit & 1 for bit in range(count)]
+
+
+async def convolution(world, config, seed, *, kernel, border, pool, rates):
+    """A layer with -1 and +1 of a picture, zero outside, against NumPy."""
+    rng, any_ = random.Random(seed), np.random.default_rng(seed)
+    board = Board(world, config, rng)
+    p, simd, pe = config.p, config.simd, config.pe
+    size, depth, tiles = 5 + 2 * pool, 2, 2
+    row = -(-size // p)  # addresses
+    step = row
+    # Words lie by line, depth, column.
+    words = np.array(board.inputs[:size * depth * row * p], object)
+    words = words.reshape(size, depth, row * p)[:, :, :size]
+    lanes = np.array([[[bits_of(word, simd) for word in line] for line in lines]
+                      for lines in words])  # line, depth, column, lane
+    picture = np.zeros((size + 2 * border, depth, size + 2 * border, simd), int)
+    picture[border:border + size, :, border:border + size] = 2 * lanes - 1
+    weights = any_.choice([-1, 1], (tiles, kernel, depth, kernel, pe, simd))
+    levels = any_.integers(-8, 8, (tiles, pe))
+    out = size + 2 * border - kernel + 1
+    sums = np.zeros((out, out, tiles, pe), int)
+    for y in range(out):
+        for x in range(out):
+            window = picture[y:y + kernel, :, x:x + kernel]
+            sums[y, x] = np.einsum("ydxl,tydxcl->tc", window, weights)
+    bits = (sums + levels >= 0).astype(int)
+    if pool:
+        out = out // 2
+        bits = bits[:2 * out, :2 * out].reshape(out, 2, out, 2, tiles, pe).max((1, 3))
+
+    layer = fields(Layer, taps=kernel, height=kernel, depth=depth, step=step, feed=Feed.CHAIN,
+                   columns=size if border else 0, lines=size, skip=1, channels=pe, stride=1,
+                   activation=1, target=Target.BITS, bits=1, pool=pool, pitch=1)
+    octets = tiles * pe // 8
+    line = depth * row * p
+    if pool:
+        across = -(-2 // p)
+        layer["pixels"] = (2 - 1) % p
+        counts = {Loop.ACROSS: across, Loop.DOWN: 2, Loop.COLUMN: out, Loop.ROW: out}
+        strides = {Loop.ACROSS: {"source": p, "x": p}, Loop.DOWN: {"source": line, "y": 1},
+                   Loop.COLUMN: {"source": 2, "x": 2, "output": octets},
+                   Loop.ROW: {"source": 2 * line, "y": 2, "output": out * octets}}
     else:
-        a, w = rng.choice([-1, 1], shape[1::2]), rng.choice([-1, 1], shape)
-        octets = [np.packbits(x > 0, axis=-1, bitorder="little") for x in (a, w)]
-    words = [tuple(int.from_bytes(x.tobytes(), "little")
-                   for x in (octets[0][at], octets[1][tile, at]))
-             for tile in range(layer["tiles"]) for at in range(layer["words"])]
-    sums = (w * a[:, np.newaxis]).sum((1, 3))
-    return words, sums[:, :layer["channels"]]
+        layer["pitch"] = 1
+        assert octets <= 4
+        octets = 4
+        layer["pixels"] = (out - 1) % p
+        counts = {Loop.ACROSS: -(-out // p), Loop.ROW: out}
+        strides = {Loop.ACROSS: {"source": p, "x": p, "output": p * octets},
+                   Loop.ROW: {"source": line, "y": 1, "output": out * octets}}
+    counts[Loop.TILE] = tiles
+    strides[Loop.TILE] = {"output": pe // 8}
+    begin = {"source": -border * line - border, "x": -border, "y": -border, "output": 8}
+    walks = walks_of(layer, counts, strides, begin, config)
+
+    queued = []
+    packed = []
+    for tile in range(tiles):
+        queued += [("level", int(level)) for level in levels[tile]]
+        for word in weights[tile].reshape(-1, pe * simd):
+            packed.append(sum(int(bit > 0) << at for at, bit in enumerate(word)))
+            queued.append(("weight", packed[-1]))
+    expected = bytearray(board.outputs)
+    for y in range(out):
+        for x in range(out):
+            place = 8 + (y * out + x) * octets
+            expected[place:place + tiles * pe // 8] = np.packbits(
+                bits[y, x].ravel(), bitorder="little").tobytes()
+    twin = bytearray(board.outputs)
+    run(layer, walks, config, board.inputs, twin, packed,
+        [[int(level)] for level in levels.ravel()])
+    assert twin == expected
+    cycles = await board.run(layer, walks, queued, **rates)
+    print("cycles", cycles)
+    print([(i, a, b) for i, (a, b) in enumerate(zip(board.outputs, expected)) if a != b])
+    assert board.outputs == expected
 
 
-async def layers(world, config, seed, count, *, stall):
-    """Layers of any kind, their words with any pauses; one begins as another ends."""
-    rng = np.random.default_rng(seed)
-    memory = bytearray(config.memory_depth * config.memory_width // 8)
-    queue, oldest, level, word = [], 0, 0, (0, 0)
-    for _ in range(count):
-        layer = any_layer(rng, config)
-        layer["words"] = int(rng.choice([1, 2, config.segment, config.segment + 1,
-                                         rng.integers(1, 4 * config.segment)]))
-        words, sums = any_sums(rng, config, layer)
-        results, twin, at = Results(layer, config), bytearray(memory), layer["output"]
-        for total in sums.ravel():
-            levels = any_levels(rng, layer, int(np.abs(sums).mean()) + 2)
-            queue += levels
-            octets = results.octets(int(total), levels)
-            twin[at:at + len(octets)] = octets
-            at += len(octets)
-        world.set("layers__payload", pack(Layer, **layer))
-        world.set("layers__valid", 1)
-        taken, cycles = False, 0
-        while not taken:
-            offered = rng.random(2) >= stall
-            world.set("feed_valid", int(offered[0] and bool(words)))
-            world.set("weight_valid", int(offered[1] and bool(words)))
-            world.set("activations", word[0])
-            world.set("weights", word[1])
-            world.set("level", level & (1 << config.sum_width) - 1)
-            await world.settle()
-            # What is not asked for any more may be anything.
-            word = words.pop(0) if world.get("next") else tuple(map(int, rng.integers(
-                0, 1 << 16, 2)))
-            taken = world.get("layers__ready")
-            place = (world.get("level_address") - oldest) % config.level_depth
-            level = queue[place] if place < len(queue) else int(rng.integers(1 << 16))
-            released = world.get("level_release")
-            oldest += released
-            del queue[:released]
-            store(world, config, memory)
-            await world.tick()
-            cycles += 1
-            assert cycles < 200_000 // count, "the units have stopped"
-        world.set("layers__valid", 0)
-        assert memory == twin, layer
-        assert not words
-        assert not queue
+def test_convolution():
+    in_amaranth(Core(CONFIG), lambda world: convolution(
+        world, CONFIG, 0, kernel=3, border=1, pool=0, rates={}))
 
 
-def store(world, config, memory):
-    octets, write = config.memory_width // 8, world.get("write")
-    data = world.get("write_data").to_bytes(octets, "little") if write else b""
-    begin = world.get("address") * octets
-    for lane in range(octets):
-        if write >> lane & 1:
-            memory[begin + lane] = data[lane]
-
-
-@pytest.mark.parametrize("stall", [0, 0.3])
-@pytest.mark.parametrize("config", [
-    CONFIG, Config(p=1, simd=8, pe=16, group=4, memory_depth=256, binary_width=6)],
-    ids=["8x16", "16x8"])
-def test_layers(config, stall):
-    in_amaranth(Units(config), lambda world: layers(world, config, 0, 12, stall=stall))
-
-
-@cocotb.test(timeout_time=4, timeout_unit="ms")
-@cocotb.parametrize(stall=[0, 0.3])
-async def any_layers(dut, stall):
-    await layers(await Verilog.begin(dut), CONFIG, 1, 12, stall=stall)
-
-
-def test_verilog(tmp_path):
-    assert simulate(Units(CONFIG), __name__, tmp_path) == 2
+def test_pool():
+    in_amaranth(Core(CONFIG), lambda world: convolution(
+        world, CONFIG, 0, kernel=3, border=1, pool=1, rates={}))
