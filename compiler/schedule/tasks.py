@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ __all__ = ["Task", "tasks_of"]
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
+
+LARGE = 2  # a tensor that takes more than this part of the memory is packed, though it reads slower
 
 
 @dataclass(frozen=True)
@@ -85,18 +87,21 @@ class Task:
 
     def reads(self, fixed: bool, config: Config, *, of_host: bool) -> Layout:
         """Return how its input lies for a unit; ``of_host`` tells that the host writes it."""
-        kind, shape = self.layer.input_type, self.layer.input_shape
-        target, feed, border = Target.OCTETS, Feed.CHAIN, 0
+        kind, conv = self.layer.input_type, self.conv
+        target = Target.OCTETS
         if not fixed:
             target = Target.BITS if isinstance(kind, Binary) else Target.PLANES
-        if self.conv is not None and not fixed:
-            border = self.conv.pads[1]  # so that the first window begins at an address
-        elif self.conv is not None:
-            feed = Feed.WHOLE
-            if of_host and shape[2] <= config.fixed_simd:
-                feed, border = Feed.GROUP, self.conv.pads[1]
-        return Layout(type=kind, shape=shape, target=target, p=config.p, simd=config.simd,
-                      feed=feed, border=border)
+        chain = Layout(type=kind, shape=self.layer.input_shape, target=target, p=config.p,
+                       simd=config.simd, feed=Feed.CHAIN,
+                       # So that the first window begins at an address.
+                       border=conv.pads[1] if conv else 0)
+        if conv is None or not fixed:
+            return chain
+        grouped = of_host and chain.depth == 1
+        apart = (replace(chain, feed=Feed.GROUP) if grouped else
+                 replace(chain, feed=Feed.WHOLE, border=0))
+        large = apart.octets > config.memory_depth * config.memory_width // 8 // LARGE
+        return chain if large else apart
 
     def leaves(self, config: Config) -> Layout:
         """Return how its output lies for the host."""
