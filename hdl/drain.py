@@ -285,6 +285,8 @@ class Drain(wiring.Component):
                 m.d.comb += working.eq(1)
                 m.d.sync += total.eq(summed)
                 m.next = "STEP"
+                with m.If(sums):
+                    m.next = "EMIT"
                 with m.If(bits):
                     m.d.sync += fresh.eq(1)
                     m.d.comb += step.eq(layer.stride)

@@ -146,6 +146,8 @@ class Feeder(wiring.Component):
         move, loads, reads, first, void, line_ends = (
             Signal(name=f"{name}_1")
             for name in ("move", "loads", "reads", "first", "void", "line_ends"))
+        slot = Signal(slots)  # of the row's first word
+        m.d.sync += slot.eq(row)
         m.d.sync += move.eq(self.next)
         m.d.sync += loads.eq(load)
         m.d.sync += reads.eq(self.reads)
@@ -158,7 +160,7 @@ class Feeder(wiring.Component):
         y      = Signal(8)
         column = Signal(8)
         here   = Signal(8)
-        m.d.comb += here.eq(Mux(first, x - row[:slots], column))
+        m.d.comb += here.eq(Mux(first, x - slot, column))
         with m.If(self.turn):
             m.d.sync += x.eq(x + self.x)
         m.d.sync += y.eq(y + Mux(self.turn, self.y, line_ends))
@@ -171,10 +173,10 @@ class Feeder(wiring.Component):
         on_line = Signal()
         m.d.comb += on_line.eq(y < layer.lines)
         inside = Signal(config.p)
-        for slot in range(config.p):
-            at = Signal(8, name=f"at_{slot}")
-            m.d.comb += at.eq(here + slot)
-            m.d.comb += inside[slot].eq(unbounded | ((at < layer.columns) & on_line))
+        for index in range(config.p):
+            at = Signal(8, name=f"at_{index}")
+            m.d.comb += at.eq(here + index)
+            m.d.comb += inside[index].eq(unbounded | ((at < layer.columns) & on_line))
 
         border = Cat(*[Cat(Const(0, 7), layer.zero)] * (config.simd // 8))
         words  = [Signal(config.simd, name=f"word_{index}") for index in range(config.p)]
@@ -182,18 +184,18 @@ class Feeder(wiring.Component):
         held   = Signal((config.p - 1) * config.simd)
         held_inside = Signal(config.p - 1)
         with m.If(move):
-            for slot, word in enumerate(words):
-                read = self.read_data.word_select(slot, config.simd)
-                if slot + 1 < config.p:
-                    source, good = words[slot + 1], counts[slot + 1]
+            for index, word in enumerate(words):
+                read = self.read_data.word_select(index, config.simd)
+                if index + 1 < config.p:
+                    source, good = words[index + 1], counts[index + 1]
                 elif config.p == 1:
                     source, good = read, inside[0]
                 else:
                     source = Mux(reads, self.read_data[:config.simd], held[:config.simd])
                     good = Mux(reads, inside[0], held_inside[0])
                 m.d.sync += word.eq(Mux(loads, read, source))
-                m.d.sync += counts[slot].eq(Mux(loads, inside[slot], good))
-                bad = (~inside[slot] & loads) | (~good & ~loads)
+                m.d.sync += counts[index].eq(Mux(loads, inside[index], good))
+                bad = (~inside[index] & loads) | (~good & ~loads)
                 with m.If(bad):
                     m.d.sync += word.eq(border)
             m.d.sync += held.eq(Mux(reads, self.read_data[config.simd:], held[config.simd:]))

@@ -123,7 +123,7 @@ class Accelerator(wiring.Component):
         m.d.comb += feeder.begin.eq(engine.begin)
         m.d.comb += feeder.source.eq(walker.source)
         m.d.comb += feeder.ready.eq(walker.ready)
-        m.d.comb += feeder.last_pass.eq(walker.flags.last)
+        m.d.comb += feeder.last_pass.eq(walker.ended)
         m.d.comb += feeder.turn.eq(walker.turn)
         m.d.comb += feeder.x.eq(walker.x)
         m.d.comb += feeder.y.eq(walker.y)

@@ -64,6 +64,8 @@ class Walker(wiring.Component):
         In the cycle after ``step``: ``x`` and ``y`` (Out(8)) are the differences.
     flags : Out(Flags())
         Of the present pass.
+    ended : Out(1)
+        It is the last of the layer, and all of it is known.
     output : Out
         Place of its results, octets; from the fourth cycle after ``step`` on.
     """
@@ -80,6 +82,7 @@ class Walker(wiring.Component):
             "x":      Out(8),
             "y":      Out(8),
             "flags":  Out(Flags()),
+            "ended":  Out(1),
             "output": Out(range(self._octets)),
         })
 
@@ -128,6 +131,7 @@ class Walker(wiring.Component):
 
         with m.FSM(name="state"):
             with m.State("IDLE"):
+                m.d.comb += self.ended.eq(self.flags.last)
                 m.d.sync += loop.eq(Loop.PART)
                 look(COUNT)
                 with m.If(self.begin):
