@@ -77,7 +77,7 @@ class Core(wiring.Component):
         m.d.comb += feeder.begin.eq(engine.begin)
         for name in ("source", "ready", "turn", "x", "y"):
             m.d.comb += getattr(feeder, name).eq(getattr(walker, name))
-        m.d.comb += feeder.last_pass.eq(walker.flags.last)
+        m.d.comb += feeder.last_pass.eq(walker.ended)
         m.d.comb += feeder.next.eq(engine.next)
         for name in ("valid", "reads", "void", "last"):
             m.d.comb += getattr(engine, f"feed_{name}").eq(getattr(feeder, name))

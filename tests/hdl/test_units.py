@@ -5,10 +5,12 @@
 import random
 
 import numpy as np
+import pytest
 
 from hdl.config import Config
-from hdl.isa import Feed, Layer, Loop, Target, Walk
+from hdl.isa import Feed, Layer, Loop, Target
 from tests.hdl.core import Board, Core
+from tests.hdl.layers import KINDS, any_layer, any_queued, walk
 from tests.hdl.twins import fields, run
 from tests.hdl.worlds import in_amaranth
 
@@ -33,13 +35,6 @@ def walks_of(layer, counts, strides, begin, config):
         walks[loop] = walk(count, difference)
     walks[Loop.BEGIN] = walk(1, begin)
     return walks
-
-
-def walk(count, place):
-    output = place.get("output", 0)
-    return fields(Walk, count=count, source=place.get("source", 0) & 0xFFFF,
-                  x=place.get("x", 0) & 0xFF, y=place.get("y", 0) & 0xFF, output=output & 0xFFFF,
-                  output_high=output >> 16 & 0xF)
 
 
 def bits_of(word, count):
@@ -130,3 +125,24 @@ def test_convolution():
 def test_pool():
     in_amaranth(Core(CONFIG), lambda world: convolution(
         world, CONFIG, 0, kernel=3, border=1, pool=1, rates={}))
+
+
+async def layers(world, config, seed, count, *, kinds, fixed):
+    """Layers of any kind, whose words, levels and accesses come when they want."""
+    rng = np.random.default_rng(seed)
+    board = Board(world, config, random.Random(seed))
+    for _ in range(count):
+        layer, walks = any_layer(rng, config, rng.choice(kinds), fixed=fixed)
+        weights, levels, queued = any_queued(rng, layer, walks, config)
+        expected = bytearray(board.outputs)
+        run(layer, walks, config, board.inputs, expected, weights, levels)
+        rates = {name: float(rng.choice([0.2, 1, 1])) for name in ("arrival", "feed", "drain")}
+        await board.run(layer, walks, queued, **rates)
+        assert board.outputs == expected, (layer, walks, rates)
+
+
+@pytest.mark.parametrize("fixed", [0, 1])
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers(kind, fixed):
+    in_amaranth(Core(CONFIG), lambda world: layers(world, CONFIG, 0, 6, kinds=[kind],
+                                                   fixed=fixed))

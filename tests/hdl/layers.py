@@ -1,0 +1,108 @@
+"""Layers of any kind, for benches: descriptors, walks, weights and levels."""
+
+from hdl.isa import Activation, Feed, Layer, Loop, Target, Walk
+from tests.hdl.twins import any_levels, fields
+
+
+__all__ = ["KINDS", "any_layer", "any_queued", "any_results", "any_walks", "walk"]
+
+
+KINDS = ["bits", "pool", "planes", "octets", "levels", "rescale", "sums"]
+
+
+def any_results(rng, config, kind, *, fixed):
+    """Return fields of a layer that tell what is made of its sums, and its turns of PART."""
+    bits = {"planes": 1 + int(rng.integers(4)), "levels": int(rng.integers(2, 6)),
+            "rescale": int(rng.integers(1, 9))}.get(kind, 1)
+    scaled = kind == "rescale" or (kind == "planes" and rng.random() < 0.5)
+    stride = 1 if scaled else (1 << bits) - 1
+    gathers = kind in ("bits", "pool", "planes")
+    places = config.fixed_pe if fixed else config.pe
+    most = min(places, config.level_depth // stride)
+    parts = int(rng.integers(1, 4)) if rng.random() < 0.5 else 1
+    if gathers and fixed:
+        parts = config.pe // places
+        if rng.random() < 0.3 and places > 1:
+            parts, places = 2 * parts, places // 2
+        channels = places
+    elif gathers:
+        channels = places
+    else:
+        channels = most if rng.random() < 0.5 else int(rng.integers(1, most + 1))
+        parts = 1 if fixed else parts
+    target = {"sums": Target.SUMS, "planes": Target.PLANES, "bits": Target.BITS,
+              "pool": Target.BITS}.get(kind, Target.OCTETS)
+    activation = Activation.SUM if kind == "sums" else (
+        Activation.RESCALE if scaled else Activation.THRESHOLD)
+    return {"channels": channels, "stride": stride, "bits": bits, "target": target,
+            "activation": activation, "pool": kind == "pool", "fixed": fixed,
+            "shift": rng.integers(0, 12),
+            "signed": rng.integers(2) if kind == "rescale" else 0,
+            "flip": rng.integers(2) if kind in ("levels", "rescale") else 0,
+            "plane": rng.integers(config.memory_depth // 4) if kind == "planes" else 0,
+            }, parts
+
+
+def any_layer(rng, config, kind, *, fixed, words=None, passes=12):
+    """Return a layer with results of a `KINDS`, and its walks."""
+    made, parts = any_results(rng, config, kind, fixed=fixed)
+    most = config.weight_depth // (parts if fixed else 1)
+    words = min(words or int(rng.choice([1, 2, 3, rng.integers(1, 8), config.segment,
+                                         config.segment + 1, rng.integers(1, most + 1)])), most)
+    height = int(rng.choice([x for x in range(1, 5) if words % x == 0]))
+    depth = int(rng.choice([x for x in range(1, 5) if words // height % x == 0]))
+    # The array sums all channels of a pixel before those of the next.
+    single = int(fixed or made["channels"] < config.pe or rng.random() < 0.4)
+    bounded = rng.random() < 0.7
+    layer = fields(
+        Layer, **made, taps=words // height // depth, height=height, depth=depth,
+        step=rng.integers(1 << 10), single=single,
+        feed=rng.choice(list(Feed)) if single else Feed.CHAIN,
+        columns=rng.integers(1, 256) if bounded else 0, lines=rng.integers(256),
+        skip=rng.integers(2), zero=rng.integers(2),
+        pixels=0 if single else rng.integers(config.p),
+        pitch=rng.integers(1 << 12) if rng.random() < 0.5 else rng.integers(4))
+    return layer, any_walks(rng, layer, config, parts, passes)
+
+
+def any_walks(rng, layer, config, parts, passes):
+    """Return walks with differences of any kind, at most ``passes`` times ``parts`` turns."""
+    counts = dict.fromkeys(Loop, 1) | {Loop.PART: parts}
+    for loop in rng.permutation(list(Loop)[Loop.ACROSS:Loop.BEGIN]):
+        counts[loop] = int(rng.choice([1, 2, 3, rng.integers(1, 1 + passes)]))
+        if counts[loop] > passes:
+            counts[loop] = 1
+        passes //= counts[loop]
+    octets = {Target.SUMS: 4, Target.OCTETS: 1}.get(layer["target"], config.pe // 8)
+    align = 1 if layer["feed"] == Feed.CHAIN else config.p
+    return {loop: walk(count, {
+        "source": int(rng.integers(-1 << 14, 1 << 14)) // align * align,
+        "x": int(rng.integers(-3, 4) if rng.random() < 0.5 else rng.integers(256)),
+        "y": int(rng.integers(-3, 4)),
+        "output": int(rng.integers(-1 << 14, 1 << 14)) // octets * octets,
+    }) for loop, count in counts.items()}
+
+
+def walk(count, place):
+    """Return a `Walk` of signed differences."""
+    output = place.get("output", 0)
+    return fields(Walk, count=count, source=place.get("source", 0) & 0xFFFF,
+                  x=place.get("x", 0) & 0xFF, y=place.get("y", 0) & 0xFF, output=output & 0xFFFF,
+                  output_high=output >> 16 & 0xF)
+
+
+def any_queued(rng, layer, walks, config):
+    """Return weight words, the levels of each channel, and both in the order of a program."""
+    size = layer["taps"] * layer["height"] * layer["depth"]
+    parts = walks[Loop.PART]["count"] if layer["fixed"] else 1
+    width = (config.fixed_pe if layer["fixed"] else config.pe) * config.simd
+    spread = int(rng.choice([4, 30, 300]) * (100 if layer["fixed"] else 1))
+    weights, levels, queued = [], [], []
+    for _ in range(walks[Loop.TILE]["count"] * walks[Loop.WORD]["count"]):
+        tile = [any_levels(rng, layer, spread) for _ in range(parts * layer["channels"])]
+        words = [int.from_bytes(rng.bytes(width // 8), "little") for _ in range(parts * size)]
+        queued += [("level", level) for channel in tile for level in channel]
+        queued += [("weight", word) for word in words]
+        weights += words
+        levels += tile
+    return weights, levels, queued
