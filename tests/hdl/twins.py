@@ -48,7 +48,7 @@ def passes(walks, layer, config):
     """Go around the loops. A pass leaves its place at its last row."""
     place = dict.fromkeys(("source", "x", "y", "output"), 0)
     modulo = {"source": 1 << 16, "x": 256, "y": 256,
-              "output": config.memory_depth * config.memory_width // 8}
+              "output": 1 << (config.memory_depth * config.memory_width // 8 - 1).bit_length()}
 
     def move(**by):
         for name, distance in by.items():
