@@ -1,114 +1,204 @@
 # amaranth: UnusedElaboratable=no
 
 import random
+from dataclasses import dataclass
 
 import cocotb
+import numpy as np
 import pytest
 
 from hdl.config import Config
 from hdl.feeder import Feeder
-from hdl.isa import Layer
+from hdl.isa import Feed, Layer, Loop
 from sim.bench import pack
 from sim.runner import simulate
+from tests.hdl.layers import any_walks
+from tests.hdl.twins import fields, passes, words_of
 from tests.hdl.worlds import Verilog, in_amaranth
 
 
-CONFIG = Config(simd=16, memory_depth=64)
+CONFIG = Config(p=2, simd=16, memory_depth=64)
+KEEP = 4  # cycles after a step
 
 
-def word(config, memory, source, index):
-    """A word of a sum: words lie side by side at an address, the first lowest."""
-    address = source + index // config.group
-    return memory[address] >> index % config.group * config.simd & (1 << config.simd) - 1
+@dataclass(frozen=True)
+class Step:
+    """What a step is, and brings."""
+
+    last: bool
+    address: int | None  # that is read
+    words: list[int] | None  # of the pixels, if it is not void
+    keep: int
 
 
-async def layers(world, config, seed, count, *, grants, uses):
-    """Layers of any size; the memory grants a share of the requests, ``uses`` is that of words.
+def steps_of(at, layer, config, memory):
+    """Return the steps of a pass."""
+    words, keep = words_of(at, layer, config, memory)
+    feed, addresses, steps = layer["feed"], len(memory) // config.p, []
+    for row in range(layer["height"] * layer["depth"]):
+        begin = (at.source + row * layer["step"] * config.p) % (1 << 16)
+        voids = begin % config.p
+        for step in range(voids + layer["taps"]):
+            index = row * layer["taps"] + step - voids
+            reads = {Feed.CHAIN: step == 0 or step % config.p == 1 % config.p,
+                     Feed.WHOLE: True, Feed.GROUP: step % config.p == 0}[feed]
+            ahead = {Feed.CHAIN: -(-step // config.p), Feed.WHOLE: step,
+                     Feed.GROUP: step // config.p * config.p}[feed]
+            steps.append(Step(
+                last=index == len(words) - 1,
+                address=(begin // config.p + ahead) % addresses if reads else None,
+                words=None if step < voids else list(words[index]),
+                keep=0 if step < voids else sum(
+                    int(bit) << pixel for pixel, bit in enumerate(keep[index]))))
+    return steps
 
-    Returns the cycles that each layer took, from the first one with ``enable``.
-    """
-    rng = random.Random(seed)
-    memory = [rng.getrandbits(config.memory_width) for _ in range(config.memory_depth)]
-    for name in ("enable", "next", "last", "grant", "read_data"):
-        world.set(name, 0)
-    most = (config.memory_depth - 8) * config.group
-    cycles = []
-    for size in [1, 2, config.group, most, *[rng.randrange(1, 30) for _ in range(count)]]:
-        source = rng.randrange(config.memory_depth - -(-size // config.group) + 1)
-        fields = {name: 0 for name, _ in Layer} | {"source": source, "words": size, "tiles": 3}
-        world.set("layer", pack(Layer, **fields))
-        await world.tick()
-        cycles.append(await one_layer(world, config, rng, memory, fields, grants, uses))
-        for _ in range(rng.randrange(3)):
-            await world.tick()
-    return cycles
 
+class Board:
+    """The walker, the memory and the engine around a feeder."""
 
-async def one_layer(world, config, rng, memory, fields, grants, uses):
-    source, size = fields["source"], fields["words"]
-    groups = -(-size // config.group)
-    used, asked, cycle, shown = 0, 0, 0, None
-    world.set("enable", 1)
-    while used < 3 * size:
+    def __init__(self, world, config, rng):
+        self.world, self.config, self.rng = world, config, rng
+        # Of all addresses that there are for a power of two.
+        self.memory = [rng.getrandbits(config.simd)
+                       for _ in range(config.p << (config.memory_depth - 1).bit_length())]
+        self.cycle = 0
+        self.shown, self.kept = {}, {}  # words and keep bits, by cycle
+        self.mask = (1 << config.p) - 1  # pixels that mean something
+        self.turning = None  # x and y of a pass that begins in this cycle
+        for name in ("layer", "begin", "source", "ready", "last_pass", "turn", "x", "y",
+                     "read_data", "next"):
+            world.set(name, 0)
+
+    async def tick(self):
+        world, config = self.world, self.config
+        world.set("turn", self.turning is not None)
+        x, y = self.turning or (self.rng.getrandbits(8), self.rng.getrandbits(8))
+        world.set("x", x)
+        world.set("y", y)
+        self.turning = None
         await world.settle()
-        request, address, valid = (world.get(name) for name in ("request", "address", "valid"))
-        grant = request and rng.random() < grants
-        next_ = valid and rng.random() < uses
-        world.set("grant", grant)
-        world.set("next", next_)
-        world.set("last", used % size == size - 1)
-        if shown is not None:
-            assert world.get("activations") == shown
-            shown = None
-        if grant:
-            assert address == source + asked % groups
-            asked += 1
-        if next_:
-            shown = word(config, memory, source, used % size)
-            used += 1
+        reads = world.get("next") and world.get("reads")
+        address = world.get("address")
+        assert world.get("keep") & self.mask == self.kept.pop(self.cycle, 0) & self.mask
+        if self.cycle in self.shown:
+            activations = world.get("activations")
+            for pixel, word in enumerate(self.shown.pop(self.cycle)):
+                if self.mask >> pixel & 1:
+                    assert activations >> pixel * config.simd & (1 << config.simd) - 1 == word
         await world.tick()
+        self.cycle += 1
         # What was not asked for is not there to be read.
-        world.set("read_data", memory[address] if grant else rng.getrandbits(config.memory_width))
-        cycle += 1
-        assert cycle < 3 * size * 50 + 50, "the feeder has stopped"
-    world.set("enable", 0)
-    world.set("next", 0)
-    world.set("grant", 0)
+        words = (self.memory[address * config.p:(address + 1) * config.p] if reads
+                 else [self.rng.getrandbits(config.simd) for _ in range(config.p)])
+        world.set("read_data", sum(word << config.simd * slot for slot, word in enumerate(words)))
+
+    async def step(self, step, *, goes_on):
+        """Make a step, which must be there; ``goes_on`` is whether the walker makes one, too."""
+        world = self.world
+        await world.settle()
+        assert world.get("valid")
+        assert world.get("last") == step.last
+        assert world.get("void") == (step.words is None)
+        assert world.get("reads") == (step.address is not None)
+        if step.address is not None:
+            assert world.get("address") == step.address
+        if step.words is not None:
+            self.shown[self.cycle + 2] = step.words
+        self.kept[self.cycle + KEEP] = step.keep
+        world.set("next", 1)
+        await world.settle()
+        assert world.get("step") == goes_on
+        await self.tick()
+        world.set("next", 0)
+
+
+async def layers(world, config, seed, count, *, feeds=tuple(Feed)):
+    """Layers of any kind; steps are made when they want, and passes become known so."""
+    rng = np.random.default_rng(seed)
+    board = Board(world, config, random.Random(seed))
+    for _ in range(count):
+        layer = any_layer(rng, config, int(rng.choice(feeds)))
+        walks = any_walks(rng, layer, config, int(rng.integers(1, 4)), 8)
+        for _ in range(KEEP):  # the words of the layer before
+            await board.tick()
+        board.mask = (1 << config.p) - 1 if layer["feed"] == Feed.CHAIN else 1
+        world.set("layer", pack(Layer, **layer))
+        world.set("begin", 1)
+        await board.tick()
+        world.set("begin", 0)
+        haste, known = (float(x) for x in rng.choice([1, 1, 0.3], 2))
+        await one_layer(board, layer, walks, haste, known)
+
+
+def any_layer(rng, config, feed):
+    bounded = rng.random() < 0.8
+    return fields(
+        Layer, taps=rng.choice([1, 1, 2, 3, config.p, config.p + 1, rng.integers(1, 20)]),
+        height=rng.integers(1, 4), depth=rng.integers(1, 4), step=rng.integers(1 << 10),
+        feed=feed, columns=rng.choice([1, 4, 12, 255]) if bounded else 0,
+        lines=rng.choice([0, 3, 255]), skip=rng.integers(2), zero=rng.integers(2))
+
+
+async def one_layer(board, layer, walks, haste, known):
+    world, rng, before = board.world, board.rng, None
+    for at in passes(walks, layer, board.config):
+        loop, steps = Loop.BEGIN, []
+        if before is not None:
+            loop = max(loop for loop in list(Loop)[:Loop.BEGIN]
+                       if before.turns[loop] != at.turns[loop])
+            steps = steps_of(before, layer, board.config, board.memory)
+        await some(board, steps[:-1], haste)
+        # The last step of a pass is not there before the next pass is known.
+        while rng.random() >= known:
+            world.set("source", rng.getrandbits(16))
+            await board.tick()
+            assert not world.get("valid")
+        world.set("ready", 1)
+        world.set("source", walks[loop]["source"])
+        if steps:
+            await some(board, steps[-1:], haste, goes_on=True)
+        else:
+            await world.settle()
+            assert world.get("step")
+            await board.tick()
+        world.set("ready", 0)
+        board.turning = walks[loop]["x"], walks[loop]["y"]
+        before = at
+    steps = steps_of(before, layer, board.config, board.memory)
+    await some(board, steps[:-1], haste)
     await world.settle()
-    assert world.get("activations") == shown
-    assert not world.get("request")
-    await world.tick()
-    return cycle
+    assert not world.get("valid")
+    world.set("last_pass", 1)
+    await some(board, steps[-1:], haste)
+    world.set("last_pass", 0)
+    await world.settle()
+    assert not world.get("valid")
 
 
-@pytest.mark.parametrize(("grants", "uses"), [(1, 1), (0.3, 1), (1, 0.3), (0.5, 0.5)])
-@pytest.mark.parametrize("config", [
-    CONFIG, Config(simd=32, group=1, memory_depth=64), Config(simd=8, group=4, memory_depth=64)],
-    ids=["2", "1", "4"])
-def test_layers(config, grants, uses):
-    in_amaranth(Feeder(config), lambda world: layers(world, config, 0, 30, grants=grants,
-                                                     uses=uses))
+async def some(board, steps, haste, *, goes_on=False):
+    """Make steps, each as soon as it is there or later; does the last end a pass?"""
+    world = board.world
+    for step in steps:
+        while board.rng.random() >= haste:
+            await world.settle()
+            assert (world.get("valid"), world.get("step")) == (1, 0)
+            await board.tick()
+        await board.step(step, goes_on=goes_on)
 
 
-@pytest.mark.parametrize("group", [1, 2, 4])
-def test_throughput(group):
-    """A group of words in two cycles more than it has words."""
-    config = Config(simd=32, group=group, memory_depth=64)
+CONFIGS = {"2": CONFIG, "1": Config(p=1, simd=32, memory_depth=64),
+           "4": Config(p=4, simd=8, memory_depth=64), "any depth": Config(simd=16, memory_depth=40)}
 
-    async def bench(world):
-        cycles = await layers(world, config, 0, 0, grants=1, uses=1)
-        most = (config.memory_depth - 8) * group
-        sizes = [1, 2, group, most]
-        assert cycles == [3 * (size + 2 * -(-size // group)) for size in sizes]
 
-    in_amaranth(Feeder(config), bench)
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_layers(config):
+    in_amaranth(Feeder(config), layers, config, 0, 25)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(("grants", [1, 0.4]), ("uses", [1, 0.4]))
-async def any_layers(dut, grants, uses):
-    await layers(await Verilog.begin(dut), CONFIG, 1, 6, grants=grants, uses=uses)
+async def any_layers(dut):
+    await layers(await Verilog.begin(dut), CONFIG, 1, 12)
 
 
 def test_verilog(tmp_path):
-    assert simulate(Feeder(CONFIG), __name__, tmp_path) == 4
+    assert simulate(Feeder(CONFIG), __name__, tmp_path) == 1
