@@ -4,8 +4,8 @@ will say, exactly.
 The control of the gateware is stepped through (`compiler.perf_units`), which it allows since no
 cycle depends on data. Two things make that fast. While the units wait for the flash, and a
 halfword comes in every slot, the rest of a weight word is a matter of multiplication. And what
-happens between the heads of two packets depends on the state at the first and on the packet,
-which both recur, so it is looked up.
+happens in a pass depends on the pass and on the state at its beginning, which both recur, so it
+is looked up.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compiler.perf_units import Drain, Engine, Feeder, Fetch, Flash, Job, Task
+from compiler.perf_task import Pass, Task
+from compiler.perf_units import Drain, Feeder, Fetch, Flash, Job, Walker
 from compiler.schedule.packets import Packet
 from compiler.schedule.plan import Schedule
 from hdl.config import Config
 from hdl.counters import LAYERS
 from hdl.flash import FlashTiming
-from hdl.isa import Cause, Opcode
+from hdl.isa import Cause, Opcode, Target
 
 
 __all__ = ["LayerCycles", "Performance", "estimate", "simulate"]
@@ -76,18 +77,21 @@ def simulate(config: Config, program: Sequence[Packet], *, skip: bool = True) ->
     The result is the same, but much later, where ``skip`` is False and every cycle is stepped.
     """
     machine = Machine(config, program)
-    if skip:
-        known: dict[Key, Passage] = {}
-        while not machine.done:
-            machine.pass_packet(known)
-    else:
-        while not machine.done:
+    known: dict[Key, Passage] = {}
+    while not machine.done:
+        if not skip:
+            machine.step()
+        elif machine.begins:
+            machine.go_on(known)
+        else:
+            machine.stream()
             machine.step()
     names = [packet.name for packet in program if packet.opcode is Opcode.LAYER]
     causes = [dict(zip(Cause, counts, strict=True)) for counts in machine.counts]
     return Performance(
         frame=machine.now,
-        layers=tuple(LayerCycles(name, of) for name, of in zip(names, causes, strict=False)),
+        layers=tuple(LayerCycles(name, counts)
+                     for name, counts in zip(names, causes, strict=False)),
         after=causes[-1],
         flash_busy=machine.flash_busy,
     )
@@ -95,16 +99,15 @@ def simulate(config: Config, program: Sequence[Packet], *, skip: bool = True) ->
 
 @dataclass(frozen=True)
 class Passage:
-    """What happens from the head of a packet to the head of the next."""
+    """What happens from the beginning of a pass to that of the next."""
 
     cycles: int
-    fetched: int               # halfwords
-    tiles: int                 # that the engine finished
+    fetched: int  # halfwords
     counts: tuple[int, ...]
     state: State
 
 
-Key = tuple[State, Job, Task]
+Key = tuple[State, Task, Pass, int]
 
 
 class Machine:
@@ -112,12 +115,8 @@ class Machine:
 
     def __init__(self, config: Config, program: Sequence[Packet]) -> None:
         jobs = [Job.of(packet.opcode, packet.count, config) for packet in program]
-        known: dict[Task, Task] = {}  # equal tasks are one
-        tasks = []
-        for packet in program:
-            if packet.opcode is Opcode.LAYER:
-                task = Task.of(packet.fields, config)
-                tasks.append((known.setdefault(task, task), packet.fields["tiles"]))
+        self.tasks = [Task.of(packet.descriptor, config) for packet in program
+                      if packet.descriptor]
         halves = sum(map(len, program)) + CRC_HALVES
         timing = FlashTiming.from_config(config)
         self.flash = Flash(timing.slot, timing.latency, timing.first, halves, timing.credits)
@@ -125,11 +124,19 @@ class Machine:
         self._command = timing.first - (not config.flash_continuous)
         self._halves = halves
         self.fetch = Fetch(jobs, config.weight_depth, config.level_depth)
-        self.feeder = Feeder(config.group)
+        self.feeder = Feeder()
         self.drain = Drain()
-        self.engine = Engine(tasks)
+        self.begun = 0           # layers
+        self.ended = 0
+        self.running = False
+        self.draining = False    # a segment has ended, and the next must not
+        self.segment = 0         # words of this segment so far
+        self.first = True        # it is the first of its pass
+        self.begins = False      # a pass begins in this cycle
+        self.walker: Walker
+        self.turn: Pass
         self.now = 0
-        self.counts = [[0] * len(Cause) for _ in range(len(tasks) + 1)]
+        self.counts = [[0] * len(Cause) for _ in range(len(self.tasks) + 1)]
 
     @property
     def done(self) -> bool:
@@ -142,103 +149,159 @@ class Machine:
         slots = (self._halves - flash.left) * flash.slot
         return self._command + slots - flash.ahead
 
+    @property
+    def task(self) -> Task:
+        """The layer that began last."""
+        return self.tasks[self.begun - 1]
+
     def step(self) -> None:
         """Let a cycle pass."""
-        flash, fetch, feeder = self.flash, self.fetch, self.feeder
-        drain, engine = self.drain, self.engine
-        draining, holds = drain.left, fetch.holds
+        flash, fetch, drain = self.flash, self.fetch, self.drain
+        holds, idle = fetch.holds, self.begun == self.ended
+        resting = not (drain.works & 1 or drain.pending)
+        urgent = drain.pending and bool(drain.emits & 1 or self.task.target is Target.SUMS)
+        released = self.task.stride if drain.releases & 1 else 0
+        self.begins = False
 
-        cause = engine.cause(fetch.weights, feeder.valid, draining)
-        self.counts[engine.ended][cause] += 1
+        # The engine
+        reads = moves = uses = ends = last = False
+        if self.running:
+            cause, reads, moves, uses, ends, last = self._engine(urgent)
+        else:
+            cause = Cause.PROGRAM if idle else Cause.DRAIN
+        self.counts[self.ended][cause] += 1
         self.now += 1
-        used = cause is Cause.WORK
-        wants = engine.running and feeder.wants
-        writes = drain.writes & 1
-        released = engine.task.stride if drain.releases & 1 else 0
 
-        # The memory serves the drain, the feeder, and copies of weights, in this order.
-        taken = fetch.step(flash.shown > 0, not (writes or wants), engine.idle, used, released)
+        # The memory serves results that cannot wait, the feeder, other results, and copies.
+        fed = reads and not urgent
+        granted = drain.pending and not fed
+        taken = fetch.step(flash.shown > 0, not fed and not drain.pending, idle, released)
         flash.step(taken)
-        drain.step()
-
-        if engine.running:
-            feeder.step(wants and not writes, used, engine.words == 1)
-            if used:
-                engine.use_word(drain)
-        elif engine.idle:
+        if drain.early & 1:
+            self.draining = False
+        drain.step(granted)
+        if uses:
+            self._use(ends, last)
+        if self.running:
+            self._walk(moves, last)
+        elif idle:
             if holds:
+                self.begun += 1
+                self.running = True
+                self.walker = Walker(self.task)
                 drain.filled = 0
-                engine.begin_layer()
-        elif not draining:
+                self.segment, self.first = 0, True
+        elif not self.draining and resting:
             fetch.holds = False
-            engine.ended += 1
+            self.ended += 1
+
+    def _engine(self, urgent: bool) -> tuple[Cause, bool, bool, bool, bool, bool]:
+        """Return what this cycle goes to; whether a step is asked for that reads, is made, uses
+        a word, ends a segment; and whether it is the last of its pass."""
+        feeder, fetch = self.feeder, self.fetch
+        void, reads = feeder.steps[feeder.place] if feeder.rows else (False, False)
+        last = feeder.rows == 1 and feeder.last
+        valid = feeder.rows > 0 and (not last or self.walker.wait == 0)
+        ends = last or (not void and self.segment + 1 == self.task.segment)
+        if not (fetch.readable or void):
+            return Cause.WEIGHTS, False, False, False, ends, last
+        if valid and ends and self.draining:
+            return Cause.DRAIN, False, False, False, ends, last
+        moves = valid and not (reads and urgent)
+        uses = moves and not void
+        return (Cause.WORK if uses else Cause.ACTIVATIONS, valid and reads, moves, uses,
+                ends, last)
+
+    def _use(self, ends: bool, last: bool) -> None:
+        """A weight word goes into a unit."""
+        task, turn = self.task, self.turn
+        free = turn.group_last and (task.fixed or turn.part_last)
+        self.fetch.use(last and not free and (turn.part_last or not task.fixed), free)
+        self.segment += 1
+        if ends:
+            self.segment = 0
+            self.draining = True
+            self.drain.harvest(task, turn, final=last and (task.fixed or turn.part_last))
+
+    def _walk(self, moves: bool, last: bool) -> None:
+        """The feeder makes a step, and a pass may begin."""
+        feeder, walker = self.feeder, self.walker
+        if moves:
+            feeder.step()
+        if moves and last and self.turn.last:
+            self.running = False
+        elif walker.wait == 0 and feeder.rows == 0:
+            self.turn = walker.turn()
+            feeder.begin(self.task, self.turn.slot)
+            self.begins = True
+        if walker.wait > 0:
+            walker.wait -= 1
 
     def stream(self) -> None:
         """Pass the cycles in which a weight word comes from the flash, but for its last halfword,
         where all else waits for it."""
-        flash, fetch = self.flash, self.fetch
-        if (fetch.weights or fetch.head or self.drain.left or fetch.arriving
-                or not self.feeder.valid or not self.engine.running
+        flash, fetch, drain = self.flash, self.fetch, self.drain
+        if (fetch.weights or fetch.head or drain.works or drain.pending or fetch.arriving
+                or not self.running or not self.feeder.rows or self.walker.wait > 0
+                or self.draining
                 or fetch.jobs[fetch.index].opcode not in STREAMED or not flash.streams):
             return
         halves = min(fetch.jobs[fetch.index].size - fetch.place - 1, flash.left)
         fetch.place += halves
         flash.left -= halves
-        self.counts[self.engine.ended][Cause.WEIGHTS] += halves * flash.slot
+        self.counts[self.ended][Cause.WEIGHTS] += halves * flash.slot
         self.now += halves * flash.slot
 
-    def pass_packet(self, known: dict[Key, Passage]) -> None:
-        """Go from the head of a packet to the next; by what is ``known``, to which it may add."""
-        flash, fetch, engine = self.flash, self.fetch, self.engine
-        key = self.state, fetch.jobs[fetch.index], engine.task
+    def go_on(self, known: dict[Key, Passage]) -> None:
+        """Go from the beginning of a pass to that of the next, by what is ``known``, to which it
+        may add."""
+        flash, fetch, walker = self.flash, self.fetch, self.walker
+        key = self.state, self.task, self.turn, walker.wait
         passage = known.get(key)
-        if passage and passage.fetched <= flash.left and (
-                passage.tiles < engine.tiles or not passage.tiles):
+        if passage and passage.fetched <= flash.left:
             self._apply(passage)
             return
-        now, left, tiles, index = self.now, flash.left, engine.tiles, fetch.index
-        layers = engine.begun, engine.ended
-        counts = tuple(self.counts[engine.ended])
-        while fetch.index == index:
+        now, left, index, items = self.now, flash.left, fetch.index, fetch.left
+        counts = tuple(self.counts[self.ended])
+        self.step()
+        while not self.begins and self.running:
             self.stream()
             self.step()
-        # Where a layer ends or the flash has sent all, it matters what the state leaves out.
-        if flash.left and layers == (engine.begun, engine.ended) and (
-                engine.tiles or not tiles):
-            new = self.counts[engine.ended]
+        # What the state leaves out matters where packets or the flash end.
+        if self.begins and flash.left and (index, items) == (fetch.index, fetch.left):
+            new = self.counts[self.ended]
             known[key] = Passage(
-                self.now - now, left - flash.left, tiles - engine.tiles,
+                self.now - now, left - flash.left,
                 tuple(after - before for after, before in zip(new, counts, strict=True)),
                 self.state)
 
     def _apply(self, passage: Passage) -> None:
-        counts = self.counts[self.engine.ended]
+        counts = self.counts[self.ended]
         for cause, cycles in enumerate(passage.counts):
             counts[cause] += cycles
         self.now += passage.cycles
         self.flash.left -= passage.fetched
-        self.engine.tiles -= passage.tiles
-        self.fetch.index += 1
         self.state = passage.state
+        self.turn = self.walker.turn()
+        self.feeder.begin(self.task, self.turn.slot)
+        self.walker.wait -= 1 if self.walker.wait > 0 else 0
 
     @property
     def state(self) -> State:
-        """All that tells what will happen, but the packets, the layers, and how much of them is
-        left. Only at the head of a packet."""
-        flash, fetch, feeder = self.flash, self.fetch, self.feeder
-        drain, engine = self.drain, self.engine
+        """All that tells what will happen until the next pass, but the layer, the pass, the job
+        and how much of it is left. Only where a pass begins."""
+        flash, fetch, drain = self.flash, self.fetch, self.drain
         return (flash.wait, flash.free, flash.fetched, flash.shown,
-                fetch.arriving, fetch.holds, fetch.weights, fetch.levels,
-                feeder.valid, feeder.arriving, feeder.word,
-                drain.left, drain.writes, drain.releases, drain.filled,
-                engine.idle, engine.running, engine.words, engine.segment)
+                fetch.index, fetch.left, fetch.head, fetch.place, fetch.arriving, fetch.holds,
+                fetch.weights, fetch.seen, fetch.freeing, fetch.levels,
+                drain.works, drain.emits, drain.releases, drain.early, drain.pending,
+                drain.filled, self.draining, self.segment)
 
     @state.setter
     def state(self, state: State) -> None:
-        flash, fetch, feeder = self.flash, self.fetch, self.feeder
-        drain, engine = self.drain, self.engine
+        flash, fetch, drain = self.flash, self.fetch, self.drain
         (flash.wait, flash.free, flash.fetched, flash.shown,
-         fetch.arriving, fetch.holds, fetch.weights, fetch.levels,
-         feeder.valid, feeder.arriving, feeder.word,
-         drain.left, drain.writes, drain.releases, drain.filled,
-         _, engine.running, engine.words, engine.segment) = state
+         fetch.index, fetch.left, fetch.head, fetch.place, fetch.arriving, fetch.holds,
+         fetch.weights, fetch.seen, fetch.freeing, fetch.levels,
+         drain.works, drain.emits, drain.releases, drain.early, drain.pending,
+         drain.filled, self.draining, self.segment) = state

@@ -6,72 +6,22 @@ state is that of the registers at the beginning of a cycle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from compiler.perf_task import Pass, Task, drainage, row
 from hdl.config import Config
-from hdl.isa import Activation, Cause, Layer, Opcode, Target
+from hdl.isa import LAYER_HALVES, WALK_HALVES, Loop, Opcode
 
 
-__all__ = ["Drain", "Drainage", "Engine", "Feeder", "Fetch", "Flash", "Job", "Task"]
+__all__ = ["Drain", "Feeder", "Fetch", "Flash", "Job", "Walker"]
 
-CAPTURE = 5  # cycles from the last word of a segment to its capture by a unit
-DESCRIPTOR_HALVES = Layer.size // 16
+DESCRIPTOR_HALVES = len(Loop) * WALK_HALVES + LAYER_HALVES
 COPIES = Opcode.RESIDENT, Opcode.RESIDENT_FIXED
 LEVELS = Opcode.LEVELS, Opcode.LEVELS_WIDE
-
-
-@dataclass(frozen=True)
-class Drainage:
-    """What the drain does with a tile, from the cycle after the last word of a segment on."""
-
-    cycles: int    # until it is done
-    writes: int    # a bit for each cycle: does it write to the activation memory?
-    releases: int  # and does it release the levels of a channel?
-
-
-@dataclass(frozen=True)
-class Task:
-    """A layer as far as cycles depend on it."""
-
-    words: int
-    segment: int         # words that may be summed before the accumulators are drained
-    stride: int
-    gathered: int        # bits that a tile adds to those that wait for a whole word
-    gather: int          # bits of a whole word
-    partial: Drainage    # of a segment that is not the last of its sums
-    silent: Drainage     # of one that is, and whose bits wait for others
-    final: Drainage      # of one that is, and whose results are written
-
-    @classmethod
-    def of(cls, fields: Mapping[str, int], config: Config) -> Task:
-        """Read the fields of a descriptor."""
-        channels, target, stride = fields["channels"], fields["target"], fields["stride"]
-        takes = ((1 << channels) - 1) << CAPTURE  # one cycle a channel
-        quick = CAPTURE + channels + 2            # then flush, done
-        silent = Drainage(quick, 0, takes)
-        slow = cycles_of_channel(fields)
-        if target == Target.SUMS:
-            final = Drainage(quick, takes << 1, takes)
-        elif slow:
-            ends = sum(1 << CAPTURE + slow * channel - 1 for channel in range(1, channels + 1))
-            final = Drainage(CAPTURE + slow * channels, ends, ends)
-        else:
-            final = Drainage(quick, 1 << quick - 1, takes)
-        gathers = target == Target.BITS and not slow
-        return cls(fields["words"], config.segment, stride, channels if gathers else 0,
-                   1 << (config.pe - 1).bit_length(), Drainage(quick, 0, 0), silent, final)
-
-
-def cycles_of_channel(fields: Mapping[str, int]) -> int:
-    """Return the cycles that one result takes, or 0 where the drain takes a channel a cycle."""
-    if fields["target"] == Target.SUMS:
-        return 0
-    if fields["activation"] == Activation.RESCALE:
-        return 1 + (fields["shift"] + 1) + 2  # take; shift and round; saturate, emit
-    if fields["target"] == Target.OCTETS:
-        return 1 + (2 * fields["bits"] - 1) + 1  # take; compare, and descend between; emit
-    return 0
+BEGINNING = 8  # cycles behind the begin of a layer to the first pass
+TURNING = 5    # from a pass to the next, if the innermost loop turns
+OUTER = 2      # and for each loop that ends, in addition
+ENDING = 4     # if all loops end
 
 
 @dataclass(slots=True)
@@ -158,18 +108,29 @@ class Fetch:
     left: int = 0       # items
     arriving: int = 0   # 1: a part of a word is read from the memory; 2: the last part
     holds: bool = False  # the descriptor of a layer that has not ended
-    weights: int = 0    # words in the queue
+    weights: int = 0    # words in the queue that are not free
+    seen: int = 0       # of them, those that this pass has used
+    freeing: bool = False
     levels: int = 0
 
-    def step(self, valid: bool, memory: bool, idle: bool, used: bool, released: int) -> bool:
+    @property
+    def readable(self) -> bool:
+        """Whether there is a weight word."""
+        return self.seen < self.weights
+
+    def step(self, valid: bool, memory: bool, idle: bool, released: int) -> bool:
         """Take a halfword if one is ``valid`` and has a place; returns whether it was taken.
 
-        ``memory``: an access would be granted. ``idle``: no layer runs. ``used``, ``released``:
-        a weight word leaves, and some levels.
+        ``memory``: an access would be granted. ``idle``: no layer runs. ``released``: levels that
+        leave.
         """
         weights, levels = self.weights, self.levels
         arriving, self.arriving = self.arriving, 0
-        self.weights = weights - used + (arriving == 2)
+        self.weights += arriving == 2
+        if self.freeing:
+            self.weights -= 1
+            self.seen -= 1
+            self.freeing = False
         self.levels = levels - released
         if self.head:
             if valid:
@@ -203,6 +164,11 @@ class Fetch:
             self.weights += self._advance(job)
         return True
 
+    def use(self, rewind: bool, free: bool) -> None:
+        """A weight word is used; behind `step` of the same cycle."""
+        self.seen = 0 if rewind else self.seen + 1
+        self.freeing = free
+
     def _advance(self, job: Job) -> bool:
         """Go on by a halfword or an address; returns whether an item is complete."""
         self.place += 1
@@ -220,102 +186,84 @@ class Fetch:
 
 
 @dataclass(slots=True)
-class Feeder:
-    """`hdl.feeder.Feeder`, while it is enabled."""
+class Walker:
+    """`hdl.walker.Walker`: the passes of a layer, and how long the next one still takes."""
 
-    group: int
-    valid: bool = False
-    arriving: bool = False
-    word: int = 0  # of those of an address
+    task: Task
+    turns: list[int] = field(default_factory=list)  # left of each loop
+    slot: int = 0
+    wait: int = BEGINNING  # cycles until the next pass is known, or that there is none
+
+    def __post_init__(self) -> None:
+        self.turns = list(self.task.counts)
+        self.slot = self.task.begin
+
+    def turn(self) -> Pass:
+        """Go on to the next pass, and begin to look for the one behind it."""
+        made = self.task.passed(self.turns, self.slot)
+        self.wait = ENDING
+        for loop, left in enumerate(self.turns):
+            if left > 1:
+                self.turns[loop] -= 1
+                self.slot += self.task.slots[loop]
+                self.wait = TURNING + OUTER * loop
+                break
+            self.turns[loop] = self.task.counts[loop]
+        return made
+
+
+@dataclass(slots=True)
+class Feeder:
+    """`hdl.feeder.Feeder`: a pass, row by row."""
+
+    steps: tuple[tuple[bool, bool], ...] = ()  # of a row: brings it nothing, does it read
+    rows: int = 0   # left in the pass, this one included; 0 where there is no pass
+    place: int = 0  # in the row
+
+    def begin(self, task: Task, slot: int) -> None:
+        self.steps = row(task, slot)
+        self.rows = task.rows
+        self.place = 0
 
     @property
-    def wants(self) -> bool:
-        return not (self.valid or self.arriving)
+    def last(self) -> bool:
+        return self.rows == 1 and self.place + 1 == len(self.steps)
 
-    def step(self, granted: bool, used: bool, last: bool) -> None:
-        if used:
-            self.word += 1
-            if last or self.word == self.group:
-                self.word = 0
-                self.valid = False
-        if self.arriving:
-            self.valid = True
-        self.arriving = granted
+    def step(self) -> None:
+        self.place += 1
+        if self.place == len(self.steps):
+            self.place = 0
+            self.rows -= 1
 
 
 @dataclass(slots=True)
 class Drain:
-    """`hdl.drain.Drain`, from the issue of the last word of a segment on."""
+    """`hdl.drain.Drain`, from the step of the last word of a segment on. A bit for each cycle to
+    come, the next one lowest."""
 
-    left: int = 0      # cycles until it is done, and the next may be issued
-    writes: int = 0    # as `Drainage` has them, of the cycles that are left
+    works: int = 0
+    emits: int = 0
     releases: int = 0
-    filled: int = 0    # bits that wait for the others of their word
+    early: int = 0        # it tells that the next segment may end
+    pending: bool = False
+    filled: int = 0       # bits that wait for the others of their word
 
-    def step(self) -> None:
-        if self.left:
-            self.left -= 1
-            self.writes >>= 1
-            self.releases >>= 1
+    def step(self, granted: bool) -> None:
+        emit = self.emits & 1
+        self.pending = bool(emit) or (self.pending and not granted)
+        self.works >>= 1
+        self.emits >>= 1
+        self.releases >>= 1
+        self.early >>= 1
 
-    def start(self, task: Task, final: bool) -> None:
-        """Begin in the next cycle."""
-        drainage = task.partial
+    def harvest(self, task: Task, turn: Pass, *, final: bool) -> None:
+        """Begin with sums of a segment; behind `step` of the same cycle."""
+        work = drainage(task, turn, final, self.filled if final else 0)
+        self.works |= work.works
+        self.emits |= work.emits
+        self.releases |= work.releases
+        self.early |= work.early
         if final:
-            self.filled = (self.filled + task.gathered) % task.gather
-            drainage = task.silent if task.gathered and self.filled else task.final
-        self.left, self.writes = drainage.cycles, drainage.writes
-        self.releases = drainage.releases
+            self.filled = work.filled
 
 
-@dataclass(slots=True)
-class Engine:
-    """`hdl.engine.Engine`."""
-
-    tasks: list[tuple[Task, int]]  # and the tiles of each
-    begun: int = 0        # layers
-    ended: int = 0
-    running: bool = False
-    tiles: int = 0        # left in this layer
-    words: int = 0        # left in this sum
-    segment: int = 0      # words left in this segment
-    task: Task = field(init=False)  # of the layer that began last
-
-    def __post_init__(self) -> None:
-        self.task, _ = self.tasks[0]
-
-    @property
-    def idle(self) -> bool:
-        return self.begun == self.ended
-
-    @property
-    def last_of_segment(self) -> bool:
-        return self.words == 1 or self.segment == 1
-
-    def cause(self, weights: int, feed: bool, draining: int) -> Cause:
-        """What this cycle goes to."""
-        if not self.running:
-            return Cause.PROGRAM if self.idle else Cause.DRAIN
-        if not weights:
-            return Cause.WEIGHTS
-        if not feed:
-            return Cause.ACTIVATIONS
-        return Cause.DRAIN if draining and self.last_of_segment else Cause.WORK
-
-    def begin_layer(self) -> None:
-        self.task, self.tiles = self.tasks[self.begun]
-        self.words, self.segment = self.task.words, self.task.segment
-        self.begun += 1
-        self.running = True
-
-    def use_word(self, drain: Drain) -> None:
-        last = self.words == 1
-        if self.last_of_segment:
-            drain.start(self.task, last)
-            self.segment = self.task.segment + 1
-        self.segment -= 1
-        self.words -= 1
-        if last:
-            self.words = self.task.words
-            self.tiles -= 1
-            self.running = self.tiles != 0

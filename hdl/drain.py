@@ -96,9 +96,9 @@ class Drain(wiring.Component):
             m.d.sync += part_last.eq(flags.part_last | ~layer.fixed)
             m.d.sync += window_last.eq(flags.window_last)
             # Their place is known until those of the next pass with results are on their way.
-            m.d.sync += sole.eq(self.harvest.final & flags.part_last
-                                & (layer.single | layer.pool
-                                   | (flags.across_last & (layer.pixels == 0))))
+            m.d.sync += sole.eq(self.harvest.final & flags.part_first & flags.part_last
+                                & ~layer.pool
+                                & (layer.single | (flags.across_last & (layer.pixels == 0))))
             m.d.sync += pixels.eq(Mux(layer.single, 0,
                                       Mux(flags.across_last, layer.pixels, config.p - 1)))
 

@@ -111,7 +111,8 @@ class Engine(wiring.Component):
         })
 
     def elaborate(self, platform):
-        config, fixed = self._config, self.layers.payload.fixed
+        config = self._config
+        fixed, pool = self.layers.payload.fixed, self.layers.payload.pool
         m = Module()
 
         segment  = Signal(range(config.segment + 1))  # words left in this segment
@@ -174,7 +175,9 @@ class Engine(wiring.Component):
                         for name in self.flags.signature.members:
                             m.d.sync += getattr(self.harvest.flags, name).eq(
                                 getattr(self.flags, name))
-                        m.d.sync += self.harvest.output.eq(self.output)
+                        # It stays until the next results are on their way.
+                        with m.If(self.flags.part_last & (~pool | self.flags.window_last)):
+                            m.d.sync += self.harvest.output.eq(self.output)
                     with m.If(self.feed_last & self.flags.last):
                         m.next = "FINISH"
 
