@@ -119,13 +119,13 @@ def tasks_of(parts: Parts) -> tuple[Task, ...]:
         if isinstance(step, Layer):
             tasks.append(Task(step, ()))
         else:
-            check_pool(step)
+            check_pool(step, tasks[-1])
             tasks[-1] = Task(tasks[-1].layer, (*tasks[-1].pools, step))
     return tuple(tasks)
 
 
-def check_pool(step: Pooling) -> None:
-    """Refuse a pool that the accelerator cannot make."""
+def check_pool(step: Pooling, task: Task) -> None:
+    """Refuse a pool that the accelerator cannot make, behind those of ``task``."""
     pool: MaxPool = step.pool
     if isinstance(step.input_type, Fixed):
         raise UserError(f"MaxPool {step.name!r} must pool bits, as the accelerator joins no others "
@@ -133,3 +133,7 @@ def check_pool(step: Pooling) -> None:
     if any(pool.pads):
         raise UserError(f"MaxPool {step.name!r} must have windows inside the picture, not pads "
                         f"{pool.pads}")
+    for size, window, hop in zip(pool.kernel, task.window, task.hop, strict=True):
+        if size > 1 and hop > window:
+            raise UserError(f"MaxPool {step.name!r} must pool windows without a gap between them, "
+                            f"not windows of {task.window} every {task.hop}")

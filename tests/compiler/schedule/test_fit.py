@@ -27,7 +27,7 @@ def test_takes_no_more_than_there_is(board):
 def test_facts_of_the_board_arrive():
     board = replace(BOARD, clock_hz=12_000_000, flash_continuous=False,
                     available=replace(BOARD.available, spram=2, dsp=4))
-    assert fit(board) == Config(clock_hz=12_000_000, flash_continuous=False, group=1, fixed_pe=2)
+    assert fit(board) == Config(clock_hz=12_000_000, flash_continuous=False, p=1, fixed_pe=2)
 
 
 @pytest.mark.parametrize(("fact", "value", "sentence"), [

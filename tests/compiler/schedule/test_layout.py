@@ -4,11 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.ir import Binary, Fixed, Sum, value_range
-from compiler.schedule.layout import Placement, flipped
-from hdl.isa import Target
+from compiler.schedule.layout import Layout, Placement, flipped
+from hdl.isa import Feed, Target
 
 
 KINDS = [Binary(), *[Fixed(bits, signed) for bits in range(1, 9) for signed in (True, False)]]
+WORDS = st.sampled_from([(2, 32), (1, 32), (4, 32), (4, 8), (2, 16), (1, 64)])
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=repr)
@@ -17,36 +18,126 @@ def test_flipped(kind):
     assert flipped(kind) == (kind == Fixed(8, signed=False))
 
 
-def placement(kind, channels, target, room=0):
-    return Placement("x", kind, channels, target, 0,
-                     Placement.octets_of(target, channels) + room)
+def targets(kind):
+    """How tensors of a type may lie."""
+    if isinstance(kind, Sum):
+        return [Target.SUMS]
+    several = isinstance(kind, Fixed) and not kind.signed
+    return [Target.OCTETS, *[Target.BITS] * (kind == Binary()), *[Target.PLANES] * several]
 
 
-@given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from([*KINDS, Sum(-1 << 31, 1 << 30)]),
-       channels=st.integers(1, 70), room=st.sampled_from([0, 4, 12]))
-def test_round_trip(seed, kind, channels, room):
+@st.composite
+def layouts(draw, only=None):
+    kind = draw(st.sampled_from([*KINDS, Sum(-1 << 31, 1 << 30)] if only is None else [Binary()]))
+    target = draw(st.sampled_from(targets(kind) if only is None else [only]))
+    size = st.integers(1, 9)
+    channels = draw(st.sampled_from([1, 3, 4, 5, 31, 32, 33, 70]))
+    picture = draw(st.booleans())
+    p, simd = draw(WORDS)
+    feed = draw(st.sampled_from(list(Feed) if picture and target is Target.OCTETS
+                                else [Feed.CHAIN]))
+    return Layout(type=kind, shape=(draw(size), draw(size), channels) if picture else (channels,),
+                  target=target, p=p, simd=simd, feed=feed,
+                  border=draw(st.integers(0, 4)) if picture else 0,
+                  made=draw(st.sampled_from([0, channels + 5])))
+
+
+def values(layout, seed):
     rng = np.random.default_rng(seed)
-    low, high = value_range(kind)
-    x = (rng.choice([-1, 1], channels) if kind == Binary()
-         else rng.integers(low, high, channels, endpoint=True))
-    targets = {Binary: [Target.BITS, Target.OCTETS], Sum: [Target.SUMS]}
-    for target in targets.get(type(kind), [Target.OCTETS]):
-        place = placement(kind, channels, target, room)
-        data = place.pack(x)
-        assert len(data) == place.octets
-        assert place.unpack(data).tolist() == x.tolist()
-        assert data[place.octets - room:] == bytes(room)
+    low, high = value_range(layout.type)
+    if layout.type == Binary():
+        return rng.choice([-1, 1], layout.shape)
+    return rng.integers(low, high, layout.shape, endpoint=True)
 
 
-@pytest.mark.parametrize(("kind", "target", "values", "octets"), [
+@given(layout=layouts(), seed=st.integers(0, 2**32 - 1))
+def test_round_trip(layout, seed):
+    x = values(layout, seed)
+    data = layout.pack(x)
+    assert len(data) == layout.octets
+    assert layout.octets % layout.address == 0
+    found = layout.unpack(data)
+    assert (found.shape, found.tolist()) == (layout.shape, x.tolist())
+    place = Placement("x", 24, layout)
+    assert (place.pack(x), place.end) == (data, 24 + layout.octets)
+    assert place.unpack(data).tolist() == x.tolist()
+
+
+@given(layout=layouts(Target.BITS), seed=st.integers(0, 2**32 - 1))
+def test_garbage_does_not_matter(layout, seed):
+    """What lies between the values of a tensor is not read."""
+    x = values(layout, seed)
+    noise = np.random.default_rng(seed).integers(0, 256, layout.octets, np.uint8)
+    used, every = (np.frombuffer(layout.pack(of), np.uint8) for of in (x, np.abs(x)))
+    assert layout.unpack((used | noise & ~every).tobytes()).tolist() == x.tolist()
+
+
+@given(layout=layouts(), seed=st.integers(0, 2**32 - 1))
+def test_words_lie_where_the_layout_says(layout, seed):
+    """Octet by octet, from the steps that descriptors are made of."""
+    if layout.target is Target.SUMS or len(layout.shape) == 1:
+        return
+    x = values(layout, seed)
+    data = layout.pack(x)
+    rng = np.random.default_rng(seed)
+    for _ in range(10):
+        y, column, channel = (int(rng.integers(size)) for size in layout.shape)
+        word, lane = divmod(channel, layout.lanes)
+        at = layout.first + y * layout.line + word * layout.row + column * layout.pixel
+        value = int(x[y, column, channel])
+        if layout.target is Target.OCTETS:
+            assert data[at + lane] == value & 0xFF ^ flipped(layout.type) << 7
+            continue
+        planes = [value > 0] if layout.target is Target.BITS else [
+            value >> bit & 1 for bit in reversed(range(layout.planes))]
+        for plane, bit in enumerate(planes):
+            place = at + plane * layout.blocks * layout.address
+            assert data[place + lane // 8] >> lane % 8 & 1 == bit
+
+
+@given(width=st.integers(1, 9), border=st.integers(0, 4), p=st.sampled_from([1, 2, 4]),
+       seed=st.integers(0, 2**32 - 1))
+def test_groups_hold_what_follows(width, border, p, seed):
+    """Each address holds the word of its column and those of the columns to the right."""
+    layout = Layout(type=Fixed(8), shape=(2, width, 4), target=Target.OCTETS, p=p, simd=32,
+                    feed=Feed.GROUP, border=border)
+    x = values(layout, seed)
+    words = np.frombuffer(layout.pack(x), np.int8).reshape(2, border + width, p, 4)
+    for address in range(border + width):
+        for slot in range(p):
+            column = address + slot - border
+            inside = 0 <= column < width
+            expected = x[:, column] if inside else np.zeros((2, 4), int)
+            assert words[:, address, slot].tolist() == expected.tolist()
+
+
+def flat(kind, target, channels, made=0):
+    return Layout(type=kind, shape=(channels,), target=target, p=2, simd=32, made=made)
+
+
+@pytest.mark.parametrize(("kind", "target", "numbers", "octets"), [
     (Binary(), Target.BITS, [1, -1, 1, -1, -1, -1, -1, -1, 1], b"\x05\x01"),
     (Binary(), Target.OCTETS, [1, -1], b"\x01\xff"),
     (Fixed(8), Target.OCTETS, [-128, 127, -1], b"\x80\x7f\xff"),
     (Fixed(8, signed=False), Target.OCTETS, [0, 127, 128, 255], b"\x80\xff\x00\x7f"),
     (Fixed(4, signed=False), Target.OCTETS, [0, 15], b"\x00\x0f"),
+    (Fixed(2, signed=False), Target.PLANES, [0, 1, 2, 3], b"\x0c\0\0\0\0\0\0\0\x0a"),
     (Sum(-300, 300), Target.SUMS, [-2, 256], b"\xfe\xff\xff\xff\x00\x01\x00\x00"),
-], ids=["bits", "signs", "signed", "flipped", "unsigned", "sums"])
-def test_octets(kind, target, values, octets):
-    place = placement(kind, len(values), target)
-    assert place.pack(np.array(values)) == octets
-    assert place.unpack(octets).tolist() == values
+], ids=["bits", "signs", "signed", "flipped", "unsigned", "planes", "sums"])
+def test_octets(kind, target, numbers, octets):
+    layout = flat(kind, target, len(numbers))
+    data = layout.pack(np.array(numbers))
+    assert data == octets.ljust(8 * layout.planes, b"\0")
+    assert layout.unpack(data).tolist() == numbers
+
+
+@pytest.mark.parametrize(("layout", "octets"), [
+    (flat(Binary(), Target.BITS, 65), 16),
+    (flat(Binary(), Target.BITS, 65, made=96), 16),
+    (flat(Binary(), Target.BITS, 65, made=130), 24),
+    (flat(Fixed(8), Target.OCTETS, 5, made=8), 8),
+    (flat(Sum(0, 1), Target.SUMS, 10, made=12), 48),
+    (flat(Fixed(3, signed=False), Target.PLANES, 65), 48),
+])
+def test_room(layout, octets):
+    assert layout.octets == octets

@@ -1,181 +1,105 @@
-import numpy as np
+import re
+
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from compiler import golden
 from compiler.errors import UserError
-from compiler.ir import Binary, Dense, Fixed, Graph, Input, Requantize, Threshold, value_range
-from compiler.schedule.layout import Placement
-from compiler.schedule.lower import heap, lower, tiles
-from compiler.stages import split
+from compiler.ir import Fixed
+from compiler.schedule.lower import lower, weight_octets
 from hdl.config import Config
-from hdl.isa import Activation, Layer, Target
+from hdl.isa import Activation, Target
+from tests.compiler.schedule.single import bits_conv, bits_dense, shaped_output
 
 
-def walk(levels, value, bits):
-    """Go down a heap with running sums, as the drain does."""
-    node, total = 1, value
-    for _ in range(bits):
-        if node <= len(levels):
-            total -= levels[node - 1]
-        node = 2 * node + (total >= 0)
-    return node - (1 << bits)
+BYTES = Fixed(8, signed=False)
 
 
-@pytest.mark.parametrize("bits", range(1, 9))
-def test_heap_counts_levels(bits):
-    """Walking the heap gives the number of levels that are passed, for any levels that rise."""
-    rng = np.random.default_rng(bits)
-    count = (1 << bits) - 1
-    for spread in (1, count // 3 + 1, 4 * count):  # with equal levels, and without
-        levels = np.sort(rng.integers(-spread, spread + 1, (3, count)), axis=1)
-        found = heap(levels)
-        assert found.shape == levels.shape
-        for channel in range(3):
-            for value in range(-spread - 2, spread + 3):
-                assert walk(found[channel], value, bits) == (value >= levels[channel]).sum()
+def lowered_for(task, target, config=None, *, fixed=None):
+    config = config or Config()
+    fixed = task.units[0] if fixed is None else fixed
+    return lower(task, fixed, task.reads(fixed, config, of_host=False),
+                 shaped_output(task, config, target), config)
 
 
-def one_layer(weights, bits, kind, *, bias=None, activation=None):
-    """A layer as `split` makes it; ``activation`` is a function of its name and input."""
-    nodes = [Input(name="x", shape=(weights.shape[1],), type=kind),
-             Dense(name="sums", inputs=("x",), bits=bits, weights=weights, bias=bias)]
-    if activation:
-        nodes.append(activation(name="y", inputs=("sums",)))
-    graph = Graph(tuple(nodes))
-    return graph, split(graph).body[0]
+@pytest.mark.parametrize(("task", "target", "expected"), [
+    (bits_dense(count=1), Target.BITS, (False, 8, 1, 4, 2, 1, 1, Activation.THRESHOLD)),
+    (bits_dense(count=1), Target.OCTETS, (False, 8, 1, 2, 2, 1, 1, Activation.THRESHOLD)),
+    (bits_dense(count=3), Target.OCTETS, (False, 8, 1, 2, 2, 3, 2, Activation.THRESHOLD)),
+    (bits_dense(count=4), Target.OCTETS, (False, 8, 1, 2, 2, 7, 3, Activation.THRESHOLD)),
+    (bits_dense(count=255), Target.OCTETS, (False, 1, 1, 10, 2, 255, 8, Activation.THRESHOLD)),
+    (bits_dense(count=63), Target.OCTETS, (False, 4, 1, 3, 2, 63, 6, Activation.THRESHOLD)),
+    (bits_dense(count=3), Target.PLANES, (False, 8, 1, 4, 2, 3, 2, Activation.THRESHOLD)),
+    (bits_dense(shift=4), Target.OCTETS, (False, 8, 1, 2, 2, 1, 8, Activation.RESCALE)),
+    (bits_dense(), Target.SUMS, (False, 8, 1, 2, 2, 1, 1, Activation.SUM)),
+    (bits_dense(kind=Fixed(8)), Target.SUMS, (True, 4, 1, 3, 10, 1, 1, Activation.SUM)),
+    (bits_dense(count=1, bits=2), Target.BITS, (True, 4, 2, 4, 10, 1, 1, Activation.THRESHOLD)),
+    (bits_conv(), Target.BITS, (False, 8, 1, 4, 18, 1, 1, Activation.THRESHOLD)),
+    (bits_conv(count=3), Target.OCTETS, (False, 4, 1, 5, 18, 3, 2, Activation.THRESHOLD)),
+    (bits_conv(count=255), Target.OCTETS, (False, 1, 1, 20, 18, 255, 8, Activation.THRESHOLD)),
+    (bits_conv(count=100), Target.OCTETS, (False, 2, 1, 10, 18, 127, 7, Activation.THRESHOLD)),
+    (bits_conv(bits=2), Target.BITS, (True, 4, 2, 4, 90, 1, 1, Activation.THRESHOLD)),
+    (bits_conv(channels=40, groups=40, bits=2), Target.BITS,
+     (True, 4, 2, 8, 9, 1, 1, Activation.THRESHOLD)),
+], ids=["bits", "octets", "two", "three", "eight", "six", "planes", "shift", "sums", "fixed",
+        "wide", "conv", "words", "one", "pair", "parts", "depthwise"])
+def test_shape(task, target, expected):
+    lowered = lowered_for(task, target)
+    assert (lowered.fixed, lowered.channels, lowered.parts, lowered.tiles * lowered.groups,
+            lowered.words, lowered.stride, lowered.bits, lowered.activation) == expected
+    assert lowered.target is target
+    assert lowered.made == lowered.output.made >= task.layer.sums.channels
 
 
-def threshold(rng, channels, count, spread=40):
-    levels = np.sort(rng.integers(-spread, spread, (channels, count)), axis=1)
-    return lambda **names: Threshold(levels=levels, **names)
+@pytest.mark.parametrize(("task", "config", "shared", "passes"), [
+    (bits_conv((10, 11, 40)), Config(), True, 8 * 5),
+    (bits_conv((10, 12, 40)), Config(), True, 8 * 5),
+    (bits_conv((10, 11, 40)), Config(p=4), True, 8 * 3),
+    (bits_conv((10, 11, 40)), Config(p=1), False, 8 * 9),
+    (bits_conv((10, 11, 40), stride=(2, 1)), Config(), True, 4 * 5),
+    (bits_conv((10, 11, 40), stride=(1, 2)), Config(), False, 8 * 5),
+    (bits_conv((10, 11, 40), pool=((2, 2), (2, 2))), Config(), True, 4 * 4 * 2),
+    (bits_conv((10, 11, 40), pool=((3, 3), (1, 2))), Config(), True, 6 * 4 * 2 * 3),
+    (bits_conv((10, 11, 40), kind=Fixed(3, signed=False)), Config(), True, 3 * 8 * 5),
+    (bits_conv((10, 11, 40), bits=2), Config(), False, 2 * 8 * 9),
+    (bits_dense(count=1), Config(), False, 1),
+], ids=["last alone", "even", "four", "one", "lines", "stride", "pool", "overlap", "planes",
+        "parts", "dense"])
+def test_passes(task, config, shared, passes):
+    lowered = lowered_for(task, Target.BITS, config)
+    assert (lowered.shared, lowered.passes) == (shared, passes)
+    assert lowered.cycles >= passes * lowered.words
 
 
-def unit_sums(lowered, config, x):
-    """What the unit makes of an input for every channel that is made, from the tiles' words."""
-    lanes = config.simd // 8 if lowered.fixed else config.simd
-    padded = np.zeros(lowered.words * lanes, np.int64)
-    if lowered.fixed:
-        kept = x - 128 if value_range(lowered.layer.input_type)[1] > 127 else x
-    else:
-        padded, kept = padded - 1, x
-    padded[:len(x)] = kept
-    sums = []
-    for tile in tiles(lowered, config):
-        places = config.fixed_pe if lowered.fixed else config.pe
-        assert tile.weights.shape == (lowered.words, places * config.simd // 8)
-        assert tile.levels.shape[0] % lowered.stride == 0
-        if lowered.fixed:
-            numbers = tile.weights.view(np.int8).astype(np.int64)
-        else:
-            numbers = 2 * np.unpackbits(tile.weights, axis=1, bitorder="little").astype(int) - 1
-        by_channel = numbers.reshape(lowered.words, places, lanes).transpose(1, 0, 2)
-        sums += list((by_channel.reshape(places, -1) @ padded)[:lowered.channels])
-    return np.array(sums)
+def test_weights_of_a_tile():
+    config = Config()
+    assert weight_octets(lowered_for(bits_conv(), Target.BITS), config) == 18 * 32
+    assert weight_octets(lowered_for(bits_conv(bits=2), Target.BITS), config) == 2 * 90 * 16
 
 
-@st.composite
-def layers(draw):
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    fan_in, channels = draw(st.integers(1, 150)), draw(st.integers(1, 40))
-    bits = draw(st.sampled_from([1, 1, 2, 8]))
-    kind = draw(st.one_of(st.just(Binary()), st.builds(Fixed, st.integers(1, 8), st.booleans())))
-    low, high = value_range(Binary() if bits == 1 else Fixed(bits))
-    weights = rng.choice([-1, 1], (channels, fan_in)) if bits == 1 else rng.integers(
-        low, high + 1, (channels, fan_in))
-    bias = None
-    if draw(st.booleans()):
-        size = draw(st.sampled_from([1, channels]))
-        bias = rng.integers(-100, 100, size).astype(draw(st.sampled_from([np.int8, np.int64])))
-    activation = draw(st.sampled_from([None, 1, 2, 3, 15, 16, 255]))
-    act = activation and threshold(rng, channels, activation)
-    graph, layer = one_layer(weights, bits, kind, bias=bias, activation=act)
-    low, high = value_range(kind)
-    x = rng.choice([-1, 1], fan_in) if kind == Binary() else rng.integers(low, high + 1, fan_in)
-    return graph, layer, x, draw(st.sampled_from([Target.BITS, Target.OCTETS]))
-
-
-@settings(max_examples=150, deadline=None)
-@given(drawn=layers(), config=st.sampled_from(
-    [Config(), Config(simd=8, group=4), Config(pe=16, simd=8, group=4), Config(level_depth=512)]))
-def test_tiles_make_the_sums_of_the_layer(drawn, config):
-    graph, layer, x, target = drawn
-    if isinstance(layer.activation, Threshold) and layer.activation.count > 1:
-        target = Target.OCTETS
-    lowered = lower(layer, target, config)
-    traced = {node.name: y[0] for node, y in golden.trace(graph, x[np.newaxis])}
-    raw = unit_sums(lowered, config, x)
-    levels = np.concatenate([tile.levels for tile in tiles(lowered, config)])
-    levels = levels.reshape(lowered.made, lowered.stride)
-    assert len(raw) == lowered.made >= layer.sums.channels
-
-    if layer.activation is None:
-        assert (raw + levels[:, 0])[:layer.sums.channels].tolist() == traced["sums"].tolist()
-    else:
-        count = [walk(-levels[channel], raw[channel], lowered.bits)
-                 for channel in range(lowered.made)]
-        expected = (traced["sums"][:, np.newaxis] >= layer.activation.levels).sum(1)
-        assert count[:layer.sums.channels] == expected.tolist()
-        assert count[layer.sums.channels:] == [0] * (lowered.made - layer.sums.channels)
-
-
-def bits_layer(fan_in=40, channels=10, *, count=None, kind=None, bits=1, shift=None):
-    rng = np.random.default_rng(0)
-    act = None
-    if count:
-        act = threshold(rng, channels, count)
-    if shift is not None:
-        def act(**names):
-            return Requantize(shift=shift, bits=8, **names)
-    weights = rng.choice([-1, 1], (channels, fan_in))
-    _, layer = one_layer(weights, bits, kind or Binary(), activation=act)
-    return layer
-
-
-@pytest.mark.parametrize(("layer", "target", "expected"), [
-    (bits_layer(count=1), Target.BITS, (False, 8, 4, 2, 1, 1, Activation.THRESHOLD)),
-    (bits_layer(count=1), Target.OCTETS, (False, 8, 2, 2, 1, 1, Activation.THRESHOLD)),
-    (bits_layer(count=3), Target.OCTETS, (False, 8, 2, 2, 3, 2, Activation.THRESHOLD)),
-    (bits_layer(count=4), Target.OCTETS, (False, 8, 2, 2, 7, 3, Activation.THRESHOLD)),
-    (bits_layer(count=255), Target.OCTETS, (False, 1, 10, 2, 255, 8, Activation.THRESHOLD)),
-    (bits_layer(count=63), Target.OCTETS, (False, 4, 3, 2, 63, 6, Activation.THRESHOLD)),
-    (bits_layer(shift=4), Target.OCTETS, (False, 8, 2, 2, 1, 8, Activation.RESCALE)),
-    (bits_layer(), Target.OCTETS, (False, 8, 2, 2, 1, 1, Activation.SUM)),
-    (bits_layer(kind=Fixed(8)), Target.OCTETS, (True, 4, 3, 10, 1, 1, Activation.SUM)),
-    (bits_layer(count=1, bits=2), Target.BITS, (True, 4, 8, 10, 1, 1, Activation.THRESHOLD)),
-], ids=["bits", "octets", "two", "three", "eight", "six", "shift", "sums", "fixed", "wide"])
-def test_shape(layer, target, expected):
-    lowered = lower(layer, target, Config())
-    assert (lowered.fixed, lowered.channels, lowered.tiles, lowered.words, lowered.stride,
-            lowered.bits, lowered.activation) == expected
-    assert lowered.target == (Target.SUMS if layer.activation is None else target)
-    assert lowered.made == lowered.channels * lowered.tiles
-
-
-def test_fields():
-    layer = bits_layer(shift=9, kind=Fixed(8, signed=False))
-    source = Placement("x", layer.input_type, 40, Target.OCTETS, 64, 40)
-    output = Placement("y", Fixed(8, signed=False), 10, Target.OCTETS, 128, 16)
-    fields = lower(layer, Target.OCTETS, Config()).fields(source, output, Config())
-    assert fields == {
-        "source": 8, "words": 10, "tiles": 3, "output": 128, "channels": 4, "stride": 1,
-        "activation": Activation.RESCALE, "target": Target.OCTETS, "bits": 8, "shift": 9,
-        "signed": 1, "flip": 1, "fixed": 1, "reserved": 0,
-    }
-    assert set(fields) == set(Layer.members)
-
-
-@pytest.mark.parametrize(("layer", "config", "message"), [
-    (bits_layer(40000, 2), Config(sum_width=16, simd=64),
-     "its sums must span less than 15 bits, not -40000 to 40000"),
-    (bits_layer(count=255), Config(level_depth=128),
-     "a channel must have at most 128 levels, not 255"),
-    (bits_layer(4096 * 8, 1), Config(simd=8, group=4),
-     "the words of a sum must be at most 4095, not 4096"),
-    (bits_layer(1, 8 * 4096), Config(), "its tiles of channels must be at most 4095, not 4096"),
-    (bits_layer(shift=32), Config(), "the bits that are dropped must be at most 31, not 32"),
-], ids=["sums", "levels", "words", "tiles", "shift"])
-def test_impossible(layer, config, message):
-    with pytest.raises(UserError, match=f"^Node 'sums': {message}$"):
-        lower(layer, Target.OCTETS, config)
+@pytest.mark.parametrize(("task", "fixed", "target", "config", "message"), [
+    (bits_dense(40000, 2), False, Target.SUMS, Config(sum_width=16, simd=64, p=1),
+     "Node 'sums': its sums must span less than 15 bits, not -40000 to 40000"),
+    (bits_dense(count=255), False, Target.OCTETS, Config(level_depth=128),
+     "Node 'sums': a channel must have at most 128 levels, not 255"),
+    (bits_conv(count=63), False, Target.PLANES, Config(),
+     "Node 'sums': 8 channels that are made together must have at most 256 levels, not 504"),
+    (bits_conv(), False, Target.BITS, Config(pe=16, simd=8, p=4),
+     ("Node 'sums': an array for pictures must have at most 8 channels, as a word has bits, "
+      "not 16")),
+    (bits_conv(count=None, kind=BYTES), False, Target.SUMS, Config(),
+     "Node 'sums': sums of bit planes must be compared or rescaled, not left as they are"),
+    (bits_dense(4000, 2, kind=BYTES, count=1), False, Target.BITS, Config(sum_width=22),
+     "Node 'sums': its sums of bit planes must be below 2097152, not 3076830"),
+    (bits_conv(pool=((2, 2), (2, 2))), False, Target.OCTETS, Config(),
+     "MaxPool 'y1' must make bits for the array, not OCTETS"),
+    (bits_conv(bits=2, shape=(9, 9, 80)), True, Target.BITS, Config(),
+     ("Node 'sums': the weights of a tile must have at most 256 words, as they are used again, "
+      "not 360")),
+    (bits_conv(shape=(4, 254, 40), pads=(1, 1, 1, 1)), False, Target.BITS, Config(),
+     "Node 'sums': a picture with borders must have at most 256 lines and columns, not 258"),
+    (bits_conv(shape=(9, 9, 33), pads=(1, 0, 0, 0)), False, Target.BITS, Config(),
+     "Node 'sums': a picture of bits with a border must have an even number of channels, not 33"),
+], ids=["sums", "levels", "planes", "pe", "serial sums", "serial width", "pool", "weights",
+        "border", "odd"])
+def test_impossible(task, fixed, target, config, message):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        lowered_for(task, target, config, fixed=fixed)

@@ -4,12 +4,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.schedule import packets as make
-from hdl.isa import Activation, Head, Layer, Opcode, Target
+from compiler.schedule.walk import Descriptor
+from hdl.isa import (
+    LAYER_HALVES,
+    WALK_HALVES,
+    Activation,
+    Feed,
+    Head,
+    Layer,
+    Loop,
+    Opcode,
+    Target,
+    Walk,
+)
 
 
-FIELDS = {name: 0 for name, _ in Layer} | {
-    "source": 3, "words": 25, "tiles": 128, "output": 8, "channels": 8, "stride": 1, "bits": 1,
-    "activation": Activation.THRESHOLD, "target": Target.BITS}
+LAYER = dict.fromkeys(Layer.members, 0) | {
+    "taps": 25, "channels": 8, "stride": 1, "bits": 1, "activation": Activation.THRESHOLD,
+    "target": Target.BITS, "feed": Feed.GROUP}
+WALK = tuple(dict.fromkeys(Walk.members, 0) | {"count": 1 + loop} for loop in Loop)
 
 
 def head(halves, at=0):
@@ -19,16 +32,25 @@ def head(halves, at=0):
             int(halves[at + 1]))
 
 
-@given(st.fixed_dictionaries({
-    name: st.integers(0, 2 if name in ("activation", "target") else (1 << field.width) - 1)
-    for name, field in Layer}))
-def test_descriptor(fields):
-    """Fields lie one behind the other, the first lowest."""
+def any_fields(shape):
+    """Any numbers that fit a layout; enumerations keep to their names."""
+    names = {"activation": Activation, "target": Target, "feed": Feed}
+    return st.fixed_dictionaries({
+        name: st.sampled_from(names[name]).map(int) if name in names else
+        st.integers(0, (1 << field.width) - 1) for name, field in shape})
+
+
+@given(walk=st.tuples(*[any_fields(Walk)] * len(Loop)), layer=any_fields(Layer))
+def test_layer(walk, layer):
+    """Entries lie one behind the other, and their fields, the first lowest."""
     expected, at = 0, 0
-    for name, field in Layer:
-        expected |= fields[name] << at
-        at += field.width
-    assert make.descriptor(fields) == expected.to_bytes(Layer.size // 8, "little")
+    for shape, fields in [*((Walk, entry) for entry in walk), (Layer, layer)]:
+        for name, field in shape:
+            expected |= fields[name] << at
+            at += field.width
+    packet = make.layer("any", Descriptor(walk, layer))
+    assert (packet.opcode, packet.count, packet.address) == (Opcode.LAYER, 0, 0)
+    assert packet.halves.tobytes() == expected.to_bytes(at // 8, "little")
 
 
 @given(st.lists(st.integers(-1 << 31, (1 << 31) - 1) | st.integers(-40000, 40000)
@@ -69,7 +91,7 @@ def test_store(address, data, octets):
 def program():
     return [make.levels(np.array([1, -2])),
             make.weights(np.zeros((3, 32), np.uint8), fixed=False),
-            make.layer("hidden", FIELDS),
+            make.layer("hidden", Descriptor(WALK, LAYER)),
             make.resident(7, 500, fixed=True),
             *make.store(2, b"abcd", octets=8),
             make.end()]
@@ -88,16 +110,21 @@ def test_encode():
 
 
 def test_listing():
-    fields = ("source=3 words=25 tiles=128 output=8 channels=8 stride=1 activation=THRESHOLD "
-              "target=BITS bits=1 shift=0 signed=0 flip=0 fixed=0 reserved=0")
-    assert make.listing(program()).splitlines() == [
+    size = len(Loop) * WALK_HALVES + LAYER_HALVES
+    fields = " ".join(f"{name}={value}" for name, value in (
+        LAYER | {"activation": "THRESHOLD", "target": "BITS", "feed": "GROUP"}).items())
+    lines = make.listing(program()).splitlines()
+    assert [line for line in lines if line[7] != " "] == [
         "       0  LEVELS         2",
         "       4  WEIGHTS        3",
         f"      54  LAYER          hidden {fields}",
-        f"{56 + Layer.size // 16:8}  RESIDENT_FIXED 7 at 500",
-        f"{58 + Layer.size // 16:8}  STORE          2 at 2",
-        f"{62 + Layer.size // 16:8}  END",
+        f"{56 + size:8}  RESIDENT_FIXED 7 at 500",
+        f"{58 + size:8}  STORE          2 at 2",
+        f"{62 + size:8}  END",
     ]
+    assert lines[3] == ("          PART           "
+                        "count=1 output_high=0 source=0 x=0 y=0 output=0")
+    assert [line.split()[0] for line in lines[3:11]] == [loop.name for loop in Loop]
 
 
 @pytest.mark.parametrize(("count", "address"), [(4096, 0), (-1, 0), (0, 65536), (0, -1)])

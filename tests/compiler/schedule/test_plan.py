@@ -1,41 +1,20 @@
+import re
+
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from compiler import golden
 from compiler.errors import UserError
-from compiler.ir import Binary, Dense, Fixed, Graph, Input, Threshold
+from compiler.ir import Binary, Conv, Dense, Fixed, Graph, Input, MaxPool, Threshold
 from compiler.schedule.plan import schedule
-from compiler.stages import on_host
+from compiler.workload import open_workload
 from hdl.config import Config
 from hdl.isa import Opcode
 from tests.compiler.codegen.networks import networks
-from tests.compiler.schedule.machine import Machine
-
-
-CONFIGS = [
-    Config(),
-    Config(simd=8, group=4, weight_depth=4, memory_depth=4096),
-    Config(simd=16, pe=16, group=2, fixed_pe=2, weight_depth=2),
-    Config(simd=8, pe=16, group=4, level_depth=256),
-    Config(simd=64, pe=8, fixed_pe=8, group=1, sum_width=32),
-]
-
-
-def check(graph, frames, plan):
-    """Run frames on the machine, and compare all that it leaves in its memory."""
-    machine = Machine(plan.config, plan.image().to_bytes())
-    for frame in frames:
-        frame = frame[np.newaxis]
-        tensors = {node.name: x for node, x in golden.trace(graph, frame)}
-        given_ = on_host(plan.parts.prefix, golden.evaluate(graph.input, frame)).reshape(-1)
-        place = plan.input
-        machine.memory[place.address:place.address + place.octets] = place.pack(given_)
-        machine.run()
-        for name, place in plan.places.items():
-            data = bytes(machine.memory[place.address:place.address + place.octets])
-            assert (place.unpack(data) == tensors[name].reshape(-1)).all(), name
+from tests.compiler.frontends.real_data import shared
+from tests.compiler.schedule.checking import CONFIGS, PICTURE_CONFIGS, check
+from tests.compiler.schedule.pictures import random_picture_network, random_pictures
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -45,6 +24,38 @@ def test_any_network(network, config, limit):
     plan = schedule(graph, config, resident_limit=limit)
     check(graph, frames[:3], plan)
     assert plan.resident_octets + plan.streamed_octets > 0
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32 - 1), config=st.sampled_from(PICTURE_CONFIGS),
+       limit=st.sampled_from([None, None, 0, 3000]))
+def test_any_picture_network(seed, config, limit):
+    rng = np.random.default_rng(seed)
+    graph = random_picture_network(rng)
+    plan, refusal = planned(graph, config, limit)
+    if plan is None:
+        assert LIMITS.match(refusal), refusal
+        reject()
+    check(graph, random_pictures(rng, graph, 2), plan)
+
+
+def planned(graph, config, limit):
+    """A schedule, or else why there is none."""
+    try:
+        return schedule(graph, config, resident_limit=limit), ""
+    except UserError as refusal:
+        return None, str(refusal)
+
+
+# What random networks may run into: all other refusals would be a network that must run.
+LIMITS = re.compile(r"Node '\w+': the weights of a tile must have at most \d+ words, as they are "
+                    r"used again, not \d+$"
+                    r"|Node '\w+': \d+ channels that are made together must have at most \d+ "
+                    r"levels, not \d+$"
+                    r"|Node '\w+': a picture of bits with a border must have an even number of "
+                    r"channels, not \d+$"
+                    r"|MaxPool '\w+' must make bits for the array, not OCTETS$"
+                    r"|Tensors '\w+' and '\w+' must fit the activation memory of ")
 
 
 def layers_of(rng, *sizes, bits=1):
@@ -98,9 +109,67 @@ def test_resident_weights(limit):
 def test_too_large():
     config = Config(memory_depth=64)
     graph = layers_of(np.random.default_rng(0), 4096, 8)
-    with pytest.raises(UserError, match=r"^The tensors of 'sums0' to 'sums0' must fit the "
-                                        r"activation memory of 512 octets, not 520$"):
+    with pytest.raises(UserError, match=r"^Tensors 'x' and 'bits0' must fit the activation memory "
+                                        r"of 512 octets together, not 520$"):
         schedule(graph, config)
+
+
+def picture(name, conv, pool=None, *, shape=(12, 12, 32), kind=None):
+    """A convolution of bits, with a threshold of 0, and a pool behind it."""
+    nodes = [Input(name="x", shape=shape, type=kind or Binary()),
+             Conv(name="sums", inputs=("x",), bits=1, **conv),
+             Threshold(name="bits", inputs=("sums",), levels=np.zeros((1, 1), int))]
+    if pool:
+        nodes.append(MaxPool(name="pool", inputs=("bits",), **pool))
+    return Graph(tuple(nodes), name=name)
+
+
+@pytest.mark.parametrize("config", PICTURE_CONFIGS[:4], ids=range(4))
+@pytest.mark.parametrize("pool", [None, ((2, 2), (2, 2)), ((3, 3), (2, 2)), ((3, 2), (1, 3)),
+                                  ((5, 1), (3, 1))], ids=repr)
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 1, 1, 1), (2, 0, 1, 2)], ids=repr)
+def test_windows_that_are_pooled(config, pool, pads):
+    rng = np.random.default_rng(len(str(pool)) + pads[0])
+    conv = {"weights": rng.choice([-1, 1], (40, 3, 3, 32)), "pads": pads}
+    graph = picture("pooled", conv, pool and dict(zip(("kernel", "stride"), pool, strict=True)))
+    plan = schedule(graph, config)
+    assert not plan.layers[0].fixed
+    assert set(plan.kept) == {"x", graph.output.name}
+    check(graph, rng.choice([-1, 1], (2, 12, 12, 32)), plan)
+
+
+def test_pools_in_a_row():
+    """Two pools are one with larger windows."""
+    rng = np.random.default_rng(0)
+    graph = picture("pools", {"weights": rng.choice([-1, 1], (8, 2, 2, 32))},
+                    {"kernel": (3, 2), "stride": (2, 1)})
+    again = MaxPool(name="again", inputs=("pool",), kernel=(2, 3), stride=(1, 2))
+    graph = Graph((*graph.nodes, again), name="pools")
+    check(graph, rng.choice([-1, 1], (2, 12, 12, 32)), schedule(graph, Config()))
+
+
+def test_memory_is_used_again():
+    """Where not all tensors fit, neighbours do, and what is written over is not told of."""
+    rng = np.random.default_rng(3)
+    nodes = [Input(name="x", shape=(8, 8, 32), type=Binary())]
+    for at in range(3):
+        nodes += [Conv(name=f"sums{at}", inputs=(nodes[-1].name,), bits=1, pads=(1, 1, 1, 1),
+                       weights=rng.choice([-1, 1], (32, 3, 3, 32))),
+                  Threshold(name=f"bits{at}", inputs=(f"sums{at}",),
+                            levels=rng.integers(-9, 9, (32, 1)))]
+    graph = Graph(tuple(nodes), name="deep")
+    plan = schedule(graph, Config(memory_depth=128))
+    assert plan.kept == ("bits1", "bits2")
+    check(graph, rng.choice([-1, 1], (3, 8, 8, 32)), plan)
+    assert len(schedule(graph, Config(memory_depth=256)).kept) == 4
+
+
+def test_cnv():
+    """A published network for CIFAR-10: every tensor, and with it the class that it names."""
+    work = open_workload(str(shared("bnn-pynq/cifar10/cnvW1A1")))
+    plan = schedule(work.graph, Config())
+    assert [lowered.fixed for lowered in plan.layers] == [True] + [False] * 8
+    check(work.graph, work.samples(1).x, plan)
 
 
 def test_meta_tells_the_host():

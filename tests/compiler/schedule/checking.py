@@ -1,0 +1,45 @@
+"""Runs schedules on the machine, and holds all that it leaves in its memory to the golden model."""
+
+import numpy as np
+
+from compiler import golden
+from compiler.stages import on_host
+from hdl.config import Config
+from tests.compiler.schedule.machine import Machine
+
+
+__all__ = ["CONFIGS", "PICTURE_CONFIGS", "check"]
+
+
+CONFIGS = [
+    Config(),
+    Config(simd=8, p=4, weight_depth=4, memory_depth=4096),
+    Config(simd=16, pe=16, p=2, fixed_pe=2, weight_depth=2),
+    Config(simd=8, pe=16, p=4, level_depth=256),
+    Config(simd=64, pe=8, fixed_pe=8, p=1, sum_width=32),
+]
+PICTURE_CONFIGS = [
+    Config(),
+    Config(p=4),
+    Config(p=1),
+    Config(memory_depth=2048),
+    Config(simd=8, p=4, weight_depth=512),
+    Config(simd=16, pe=16, p=2, fixed_pe=2),
+    Config(simd=64, pe=8, fixed_pe=8, p=1, sum_width=32),
+]
+
+
+def check(graph, frames, plan):
+    """Run frames on the machine, and compare every tensor that is there after each."""
+    machine = Machine(plan.config, plan.image().to_bytes())
+    for frame in frames:
+        frame = frame[np.newaxis]
+        tensors = {node.name: x[0] for node, x in golden.trace(graph, frame)}
+        given = on_host(plan.parts.prefix, golden.evaluate(graph.input, frame))[0]
+        machine.write(plan.input.address, plan.input.pack(given))
+        machine.run()
+        assert plan.output.name in plan.kept
+        for name in plan.kept:
+            place = plan.places[name]
+            found = place.unpack(machine.read(place.address, place.octets))
+            assert (found.reshape(tensors[name].shape) == tensors[name]).all(), name

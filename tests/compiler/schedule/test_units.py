@@ -1,0 +1,72 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from compiler.errors import UserError
+from compiler.ir import Fixed
+from compiler.schedule.tasks import tasks_of
+from compiler.schedule.units import choose, expense, shaped
+from compiler.stages import split
+from hdl.config import Config
+from hdl.isa import Target
+from tests.compiler.schedule.pictures import random_picture_network
+from tests.compiler.schedule.single import bits_conv, bits_dense
+
+
+@pytest.mark.parametrize(("task", "fixed"), [
+    (bits_dense(count=1), False),
+    (bits_conv(), False),
+    (bits_conv((9, 9, 40), kind=Fixed(2, signed=False)), False),
+    (bits_conv((9, 9, 3), kind=Fixed(8, signed=False)), True),   # 9 words, or 36 for a pixel
+    (bits_conv((9, 9, 33), pads=(1, 1, 1, 1)), True),            # an odd number of lanes
+    (bits_conv((9, 9, 40), count=None, kind=Fixed(2, signed=False)), True),  # sums of planes
+], ids=["dense", "conv", "planes", "picture", "odd", "sums"])
+def test_choices(task, fixed):
+    lowered, = choose([task], Config())
+    assert lowered.fixed == fixed
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_nothing_is_cheaper(seed):
+    """Of all ways to choose, which are few, none takes fewer cycles."""
+    graph = random_picture_network(np.random.default_rng(seed))
+    tasks = tasks_of(split(graph))
+    config = Config()
+
+    def cycles(units):
+        layers = [shaped(tasks, at, fixed, reader, config) for at, (fixed, reader)
+                  in enumerate(zip(units, (*units[1:], False), strict=True))]
+        return sum(expense(lowered, config) for lowered in layers)
+
+    possible = []
+    for units in itertools.product(*(task.units for task in tasks)):
+        try:
+            possible.append(cycles(units))
+        except UserError:
+            continue
+    if not possible:
+        with pytest.raises(UserError, match="^(Node|MaxPool) '"):
+            choose(tasks, config)
+        return
+    layers = choose(tasks, config)
+    assert sum(expense(lowered, config) for lowered in layers) == min(possible)
+
+
+def test_neighbours_agree():
+    """A tensor lies as the layer that reads it wants it."""
+    first = bits_conv((9, 9, 32), channels=32, count=3)
+    second = bits_conv(first.output_shape, kind=first.output_type, count=1)
+    third = bits_conv(second.output_shape, bits=8, count=None)
+    layers = choose([first, second, third], Config())
+    assert [lowered.fixed for lowered in layers] == [False, False, True]
+    assert [lowered.target for lowered in layers] == [Target.PLANES, Target.OCTETS, Target.SUMS]
+    for lowered, reader in zip(layers, layers[1:], strict=False):
+        assert (lowered.output.blocks, lowered.output.border, lowered.output.feed) \
+            == (reader.source.blocks, reader.source.border, reader.source.feed)
+
+
+def test_a_layer_that_no_unit_can_run():
+    with pytest.raises(UserError, match=r"^Node 'sums': the weights of a tile must have at most "
+                                        r"256 words, as they are used again, not 275$"):
+        choose([bits_conv((9, 9, 352), (5, 5))], Config())
