@@ -56,6 +56,13 @@ def test_missing_layer_is_no_agreement():
         compare("c", {}, {"first": np.zeros((1, 1))})
 
 
+def test_what_an_executor_never_holds_is_not_compared():
+    right = {"first": np.zeros((3, 2), int), "second": np.zeros((3, 2), int)}
+    assert compare("rtl", {"first": None, "second": right["second"]}, right) is None
+    found = compare("rtl", {"first": None, "second": right["second"] + 1}, right)
+    assert found and found.layer == "second"
+
+
 def test_batches():
     assert [(first, len(part)) for first, part in batches(np.zeros((7, 2)), 3)] == [
         (0, 3), (3, 3), (6, 1)]
