@@ -17,6 +17,8 @@ def any_results(rng, config, kind, *, fixed):
     scaled = kind == "rescale" or (kind == "planes" and rng.random() < 0.5)
     stride = 1 if scaled else (1 << bits) - 1
     gathers = kind in ("bits", "pool", "planes")
+    while gathers and stride * config.pe > config.level_depth:
+        bits, stride = bits - 1, stride // 2
     places = config.fixed_pe if fixed else config.pe
     most = min(places, config.level_depth // stride)
     parts = int(rng.integers(1, 4)) if rng.random() < 0.5 else 1
