@@ -220,7 +220,8 @@ class Drain(wiring.Component):
             m.d.sync += place.eq(Mux(fresh_place, self.harvest.output, place + onward))
             m.d.sync += fresh_place.eq(0)
             m.d.sync += fresh_pixel.eq(pixel_ends)
-            m.d.sync += made.eq(Mux(bits, new, result ^ Cat(Const(0, 7), layer.flip)))
+            octet = result[:8] ^ Cat(Const(0, 7), layer.flip)
+            m.d.sync += made.eq(Mux(bits, new, octet.replicate(len(made) // 8)))
         with m.If(fresh & final & bits):
             m.d.sync += result.eq(new)
             m.d.sync += filled.eq(filled + 1)
