@@ -9,16 +9,20 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.config import Config
 from hdl.drain import Drain, saturated
-from hdl.fixed import saturate
-from hdl.isa import Activation, Layer, Target
+from hdl.fixed import rescale, saturate
+from hdl.isa import Activation, Layer, Loop, Target
+from hdl.walker import Flags
 from sim.bench import pack
 from sim.runner import simulate
-from tests.compiler.schedule.machine import Results
+from tests.hdl.layers import KINDS, any_layer
+from tests.hdl.twins import Results, any_levels, fields, passes
 from tests.hdl.worlds import Verilog, in_amaranth, signed
 
 
 CONFIG = Config(simd=16, memory_depth=256, level_depth=256, sum_width=24)
 GARBAGE = 0x5A5A5A
+CAPTURE = 7  # cycles from `drained` to the next capture, at the earliest
+HARVEST = 5  # cycles from its harvest to a capture
 
 
 class Board:
@@ -31,8 +35,8 @@ class Board:
         self.oldest = self.newest = 0
         self.half, self.sum = [], []  # that shift out
         self.level = GARBAGE
-        self.writes = 0
-        for name in ("layer", "restart", "capture", "first", "final", "half", "sum", "level"):
+        self.grants = 1.0  # share of the cycles in which the memory has time
+        for name in ("layer", "restart", "capture", "half", "sum", "level", "grant"):
             world.set(name, 0)
 
     def add_levels(self, values):
@@ -41,166 +45,178 @@ class Board:
             self.levels[self.newest % self.config.level_depth] = int(value)
             self.newest += 1
 
-    async def tick(self, **inputs):
-        """Let a cycle pass; returns whether the drain was done in it."""
+    def announce(self, harvest):
+        """Say what the next capture is of."""
+        for name, value in harvest.items():
+            self.world.set(f"harvest__{name}", value)
+
+    async def tick(self, *, restart=0, captured=None):
+        """Let a cycle pass; returns whether the drain was about to be done in it."""
         world, config = self.world, self.config
-        for name in ("restart", "capture"):
-            world.set(name, inputs.get(name, 0))
+        world.set("restart", restart)
+        world.set("capture", captured is not None)
         world.set("half", (self.half or [0])[0] & (1 << config.binary_width) - 1)
         world.set("sum", (self.sum or [0])[0] & (1 << config.fixed_width) - 1)
         world.set("level", self.level & (1 << config.sum_width) - 1)
         await world.settle()
-        done, write = world.get("done"), world.get("write")
-        if write:
-            octets = config.memory_width // 8
-            data = world.get("write_data").to_bytes(octets, "little")
-            begin = world.get("address") * octets
-            for lane in range(octets):
-                if write >> lane & 1:
-                    self.memory[begin + lane] = data[lane]
-            self.writes += 1
+        drained, write = world.get("drained"), world.get("write")
+        assert write or not world.get("urgent")
+        grant = write and (world.get("urgent") or self.rng.random() < self.grants)
+        world.set("grant", int(bool(grant)))
+        if grant:
+            self.write(write)
         self.level = self.levels[world.get("level_address")]
         if world.get("shift"):
             self.half, self.sum = self.half[1:], self.sum[1:]
         for _ in range(world.get("level_release")):
             self.levels[self.oldest % config.level_depth] = GARBAGE
             self.oldest += 1
-        if "captured" in inputs:
-            self.half, self.sum = inputs["captured"]
+        if captured is not None:
+            self.half, self.sum = captured
         await world.tick()
-        return done
+        return drained
+
+    def write(self, lanes):
+        octets = self.config.memory_width // 8
+        data = self.world.get("write_data").to_bytes(octets, "little")
+        begin = self.world.get("address") * octets
+        for lane in range(octets):
+            if lanes >> lane & 1:
+                self.memory[begin + lane] = data[lane]
 
 
-def any_layer(rng, config, **choices):
-    """A descriptor, with any choice of what the drain can do."""
-    kind = choices.get("kind", rng.choice(["bits", "octets", "levels", "rescale", "sums"]))
-    fixed = choices.get("fixed", int(rng.integers(2)))
-    places = config.fixed_pe if fixed else config.pe
-    bits = {"bits": 1, "octets": 1, "sums": int(rng.integers(1, 9)),
-            "levels": int(rng.integers(2, 9)), "rescale": int(rng.integers(1, 9))}[kind]
-    bits = choices.get("bits", bits)
-    stride = (1 << bits) - 1 if kind == "levels" else 1
-    channels = min(places, config.level_depth // stride)
-    tiles = int(rng.integers(1, 4))
-    if kind == "bits":
-        tiles = config.pe // channels * tiles
-    elif rng.random() < 0.3:
-        channels = int(rng.integers(1, channels + 1))
-    activation = {"rescale": Activation.RESCALE, "sums": rng.choice(list(Activation))}.get(
-        kind, Activation.THRESHOLD)
-    step = {"bits": config.pe // 8, "sums": 4}.get(kind, 1)
-    return {
-        "source": 0, "words": 1, "tiles": tiles, "channels": channels, "stride": stride,
-        "output": int(rng.integers(0, 20)) * step, "activation": int(activation),
-        "target": int({"bits": Target.BITS, "sums": Target.SUMS}.get(kind, Target.OCTETS)),
-        "bits": bits, "shift": int(rng.integers(0, 20 if kind == "rescale" else 32)),
-        "signed": int(rng.integers(2)), "flip": int(kind in ("levels", "rescale")
-                                                    and rng.integers(2)),
-        "fixed": fixed, "reserved": 0,
-    }
+def harvests(at, layer, segments):
+    """Return what captures of a pass are of, one for each segment."""
+    whole = layer["fixed"] or (at.first(Loop.PART) and at.last(Loop.PART))
+    return [{
+        "first": index == 0 and whole,
+        "blank": index == 0 and not whole and at.first(Loop.PART),
+        "double": index == 0 and not whole and not at.first(Loop.PART),
+        "adds": index == segments - 1 and not whole and at.last(Loop.PART),
+        "final": index == segments - 1 and (at.last(Loop.PART) or layer["fixed"]),
+        **{f"flags__{name}": value for name, value in at.flags.items()},
+    } for index in range(segments)]
 
 
-def any_levels(rng, layer, spread):
-    """Levels of a channel as the drain adds them, in heap order."""
-    count = layer["stride"]
-    rising = np.sort(rng.integers(-spread, spread + 1, count))
-    levels = []
-    for node in range(1, count + 1):
-        depth = node.bit_length()
-        at = ((2 * (node - (1 << depth - 1)) + 1) << layer["bits"] - depth) - 1
-        levels.append(-int(rising[at if count > 1 else 0]))
-    return [level - levels[(at + 1) // 2 - 1] if at else level for at, level in enumerate(levels)]
+def any_captured(rng, layer, config, spread):
+    """Return what the units capture, and its sums: (p, channels)."""
+    if layer["fixed"]:
+        sums = rng.integers(-spread, spread + 1, config.fixed_pe)
+        return ([], sums.tolist()), sums[None, :layer["channels"]]
+    half = (1 << config.binary_width - 1) - 1
+    spread = min(spread, half)
+    halves = rng.integers(-spread, spread + 1, (config.p, config.pe))
+    return (halves.ravel().tolist(), []), 2 * halves[:, :layer["channels"]]
 
 
-async def layers(world, config, seed, count, **choices):
-    """Layers of any kind, their sums in one segment or in several."""
+async def layers(world, config, seed, count, *, kind=None):
+    """Layers of any kind, their sums in one segment or in several, captured at any time."""
     rng = np.random.default_rng(seed)
     board = Board(world, config, rng)
     for _ in range(count):
-        layer = any_layer(rng, config, **choices)
-        await one_layer(board, layer)
+        fixed = int(rng.integers(2))
+        layer, walks = any_layer(rng, config, kind or rng.choice(KINDS), fixed=fixed, passes=6)
+        await one_layer(board, layer, walks)
 
 
-async def one_layer(board, layer):
+async def one_layer(board, layer, walks):
     world, config, rng = board.world, board.config, board.rng
-    before = bytes(board.memory)
+    board.grants = float(rng.choice([0, 0.2, 1]))
     world.set("layer", pack(Layer, **layer))
     await board.tick(restart=1)
-    results, expected = Results(layer, config), b""
+    expected = bytearray(board.memory)
+    results, levels, sums = Results(layer, config, expected), None, 0
     spread = int(rng.choice([2, 40, 400, 5000]))
-    for _ in range(layer["tiles"]):
-        segments = int(rng.choice([1, 1, 2, 3]))
-        sums = np.zeros(layer["channels"], int)
-        levels = [any_levels(rng, layer, spread) for _ in sums]
-        board.add_levels(level for of in levels for level in of)
-        for segment in range(segments):
-            unit = rng.integers(-spread, spread + 1, layer["channels"])
-            unit = unit.clip(-500, 500) if not layer["fixed"] else unit
-            sums += unit if layer["fixed"] else 2 * unit
-            captured = ([], list(map(int, unit))) if layer["fixed"] else (
-                list(map(int, unit)), [])
-            world.set("first", segment == 0)
-            world.set("final", segment == segments - 1)
-            oldest = board.oldest
-            await board.tick(capture=1, captured=captured)
-            cycles = 0
-            while not await board.tick():
-                cycles += 1
-                assert cycles < 40 * layer["channels"] + 10, "the drain has stopped"
-            released = layer["stride"] * layer["channels"] if segment == segments - 1 else 0
-            assert board.oldest - oldest == released
-            for _ in range(rng.choice([0, 0, 1, 5])):
+    waits = int(rng.choice([0, 0, 1, 30]))
+    channels, wait = layer["channels"], HARVEST
+    place = None
+    for at in passes(walks, layer, config):
+        parts = at.turns[Loop.PART][1] if layer["fixed"] else 1
+        if levels is None:
+            levels = [any_levels(rng, layer, spread) for _ in range(parts * channels)]
+            board.add_levels(level for of in levels for level in of)
+        if at.last(Loop.PART) and (not layer["pool"] or at.flags["window_last"]):
+            place = at.output
+        said = harvests(at, layer, int(rng.choice([1, 1, 2, 3])))
+        for harvest in said:
+            captured, unit = any_captured(rng, layer, config, spread)
+            sums = unit if harvest["first"] or harvest["blank"] else (
+                (2 if harvest["double"] else 1) * sums + unit)
+            for _ in range(wait - HARVEST + int(rng.integers(waits + 1))):
                 assert not await board.tick()
-        for total, of in zip(sums, levels, strict=True):
-            expected += results.octets(int(total), of)
-    begin = layer["output"]
-    wanted = before[:begin] + expected + before[begin + len(expected):]
-    assert board.memory == wanted, layer
+            board.announce(harvest | ({} if place is None else {"output": place}))
+            for _ in range(HARVEST):
+                assert not await board.tick()
+            await board.tick(captured=captured)
+            await until_drained(board, layer)
+            wait = CAPTURE - 1
+        if harvest["final"]:
+            flags = at.flags
+            begin = at.turns[Loop.PART][0] * channels if layer["fixed"] else 0
+            pixels = 1 if layer["single"] else (
+                layer["pixels"] + 1 if flags["across_last"] else config.p)
+            results.take(sums[:pixels], levels[begin:begin + channels], at)
+            if flags["group_last"] and flags["part_last"]:
+                levels = None
+    for _ in range(20):
+        if world.get("resting"):
+            break
+        board.grants = 1
+        assert not await board.tick()
+    assert world.get("resting")
+    assert board.memory == expected, layer
     assert board.newest == board.oldest
 
 
-@pytest.mark.parametrize("kind", ["bits", "octets", "levels", "rescale", "sums"])
+async def until_drained(board, layer):
+    cycles = 0
+    while not await board.tick():
+        cycles += 1
+        assert cycles < 40 * layer["channels"] * board.config.p + 10, "the drain has stopped"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("config", [
     CONFIG,
-    Config(pe=16, simd=32, memory_depth=256, level_depth=256),
-    Config(simd=8, group=4, memory_depth=256, level_depth=256, sum_width=32),
+    Config(p=1, pe=16, simd=32, memory_depth=256, level_depth=256),
+    Config(simd=8, p=4, memory_depth=256, level_depth=128, sum_width=32),
 ], ids=["8", "16", "narrow"])
 def test_layers(config, kind):
-    count = 6 if kind == "levels" else 20
+    count = 4 if kind == "levels" else 12
     in_amaranth(Drain(config), lambda world: layers(world, config, 0, count, kind=kind))
-
-
-def test_few_levels_fit():
-    """Tiles of fewer channels than there are gather whole words of bits."""
-    config = Config(simd=16, memory_depth=256, level_depth=4)
-    in_amaranth(Drain(config), lambda world: layers(world, config, 0, 20, kind="bits", fixed=0))
 
 
 @pytest.mark.parametrize("shift", range(5))
 def test_every_small_sum_is_rounded(shift):
-    """Sums one after another, as of one layer of many tiles, to every number of bits."""
+    """Sums one after another, as of one layer of many groups, to every number of bits."""
     config = Config(simd=16, memory_depth=4096, level_depth=256, sum_width=24)
-    values = list(range(-160, 161))
+    values = list(range(-80, 81))
+    names = list(Flags().members)
+    final = ("part_first", "part_last", "across_last", "window_last")
 
     async def bench(world):
         board = Board(world, config, np.random.default_rng(0))
         for bits in (1, 3, 8):
             for sign in (0, 1):
-                layer = any_layer(board.rng, config, kind="rescale", fixed=1) | {
-                    "bits": bits, "shift": shift, "signed": sign, "channels": 1, "flip": 0}
+                layer = fields(Layer, fixed=1, single=1, channels=1, stride=1, bits=bits,
+                               activation=Activation.RESCALE, target=Target.OCTETS, shift=shift,
+                               signed=sign)
                 world.set("layer", pack(Layer, **layer))
-                world.set("first", 1)
-                world.set("final", 1)
-                results, expected = Results(layer, config), b""
                 await board.tick(restart=1)
-                for value in values:
-                    board.add_levels([0])
-                    await board.tick(capture=1, captured=([], [value]))
-                    while not await board.tick():
-                        pass
-                    expected += results.octets(value, [0])
-                begin = layer["output"]
-                assert board.memory[begin:begin + len(values)] == expected
+                board.add_levels([0])
+                low = -(1 << bits - 1) if sign else 0
+                for place, value in enumerate(values):
+                    last = place == len(values) - 1
+                    board.announce({"first": 1, "final": 1, "output": place} | {
+                        f"flags__{name}": last or name in final for name in names})
+                    await board.tick(captured=([], [value]))
+                    await until_drained(board, layer)
+                    for _ in range(CAPTURE - 1):
+                        await board.tick()
+                octets = [rescale(value, shift, low, low + (1 << bits) - 1) & 0xFF
+                          for value in values]
+                assert list(board.memory[:len(values)]) == octets
+                assert board.newest == board.oldest
 
     in_amaranth(Drain(config), bench)
 
@@ -237,7 +253,7 @@ def test_every_number_saturates():
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def any_layers(dut):
-    await layers(await Verilog.begin(dut), CONFIG, 1, 30)
+    await layers(await Verilog.begin(dut), CONFIG, 1, 20)
 
 
 def test_verilog(tmp_path):
