@@ -89,7 +89,7 @@ async def any_sums(world, config, rng, count):
     words = rng.integers(1, config.segment + 1, count)
     words[:2] = 1, config.segment
     expected, keeps, captures, stream = [], {}, {}, []
-    shown = config.pe + 1  # cycles in which sums shift out
+    shown = config.p * config.pe + 1  # cycles in which sums shift out
     for index, size in enumerate(words):
         size = max(int(size), shown)  # the next capture must wait for the chain
         shape = (size, config.p, config.pe, config.simd)
@@ -108,43 +108,40 @@ async def any_sums(world, config, rng, count):
         captures[len(stream) - 1 + CAPTURE] = index
 
     begins = {at + 1: index for at, index in captures.items()}  # of shifting out
-    got = np.zeros((len(words), config.p, config.pe), int)
-    shifting, channel = None, 0
+    got = np.zeros((len(words), config.p * config.pe), int)
+    shifting, place = None, 0
     for cycle in range(len(stream) + CAPTURE + shown + 1):
         a, w = stream[cycle] if cycle < len(stream) else (0, 0)
         if cycle in begins:
-            shifting, channel = begins[cycle], 0
+            shifting, place = begins[cycle], 0
         world.set("activations", a)
         world.set("weights", w)
         world.set("keep", keeps.get(cycle, 0))
         world.set("capture", cycle in captures)
-        shift = shifting is not None and channel < config.pe
+        shift = shifting is not None and place < config.p * config.pe
         world.set("shift", shift)
         await world.settle()
         if shift:
-            halves, width = world.get("halves"), config.binary_width
-            for p in range(config.p):
-                half = halves >> p * width & (1 << width) - 1
-                got[shifting, p, channel] = signed(half, width)
-            channel += 1
+            got[shifting, place] = signed(world.get("half"), config.binary_width)
+            place += 1
         await world.tick()
-    assert (got == np.array(expected)).all()
+    assert (got == np.array(expected).reshape(got.shape)).all()
 
 
 @pytest.mark.parametrize("config", [
     CONFIG,
-    Config(p=1, pe=16, simd=8, group=4, binary_width=9),
-    Config(p=3, pe=8, simd=32, binary_width=10),
+    Config(p=4, pe=16, simd=8, binary_width=10),
+    Config(p=4, pe=8, simd=32, binary_width=11, fixed_width=24),
     Config(p=1, pe=8, simd=64),
-], ids=["2x8x16", "1x16x8", "3x8x32", "1x8x64"])
+], ids=["2x8x16", "4x16x8", "4x8x32", "1x8x64"])
 def test_sums(config):
     in_amaranth(XnorArray(config), any_sums, config, np.random.default_rng(0), 8)
 
 
 def test_widest_sums_fit():
     """The accumulator holds a segment of matches alone, and one of none."""
-    config = Config(p=1, pe=8, simd=16, binary_width=8)
-    assert config.segment * config.simd // 2 <= 127 < (config.segment + 1) * config.simd // 2
+    config = Config(p=2, pe=8, simd=16, binary_width=9)
+    assert config.segment * config.simd // 2 <= 255 < (config.segment + 1) * config.simd // 2
     in_amaranth(XnorArray(config), any_sums, config, np.random.default_rng(1), 3)
 
 

@@ -6,14 +6,14 @@ from hdl.config import Config
 
 
 MEANINGLESS = {"clock_hz", "baud", "flash_full_rate", "flash_depth", "flash_continuous"}
-OTHER = {"p": 1, "pe": 16, "simd": 64, "fixed_pe": 8, "group": 4, "memory_depth": 8192,
+OTHER = {"p": 1, "pe": 16, "simd": 64, "fixed_pe": 8, "memory_depth": 8192,
          "weight_depth": 512, "level_depth": 512, "sum_width": 32, "binary_width": 12,
          "fixed_width": 26, "flash_depth": 512, "flash_full_rate": False,
          "flash_continuous": False, "image_offset": 0, "clock_hz": 1, "baud": 1}
 
 
 def test_widths():
-    config = Config(p=2, pe=16, simd=64, fixed_pe=4, group=2)
+    config = Config(p=2, pe=16, simd=64, fixed_pe=4)
     assert (config.lanes, config.fixed_simd, config.memory_width, config.weight_width) \
         == (2048, 8, 128, 1024)
 
@@ -23,7 +23,7 @@ def test_widths():
 @pytest.mark.parametrize("fixed_width", [20, 22, 24])
 def test_segment_is_the_longest(simd, binary_width, fixed_width):
     """No sum of a segment overflows, and some sum of a word more would."""
-    config = Config(simd=simd, group=4, binary_width=binary_width, fixed_width=fixed_width)
+    config = Config(simd=simd, p=4, binary_width=binary_width, fixed_width=fixed_width)
 
     def fits(words):
         return (words * simd // 2 < 1 << binary_width - 1
@@ -69,9 +69,10 @@ def test_not_positive(name, value):
     ({"pe": 128}, r"'pe' must be a power of two between 8 and 64, not 128"),
     ({"fixed_pe": 16}, r"'fixed_pe' must be a power of two between 1 and 8, not 16"),
     ({"fixed_pe": 3}, r"'fixed_pe' must be a power of two between 1 and 8, not 3"),
-    ({"group": 8}, r"'group' must be a power of two between 1 and 4, not 8"),
-    ({"simd": 8, "group": 2}, r"'group' words must have at least 32 bits, not 16"),
-    ({"pe": 64, "simd": 16}, r"'group' words must have at least 64 bits, not 32"),
+    ({"p": 8}, r"'p' must be a power of two between 1 and 4, not 8"),
+    ({"p": 3}, r"'p' must be a power of two between 1 and 4, not 3"),
+    ({"simd": 8, "p": 2}, r"'p' words must have at least 32 bits, not 16"),
+    ({"pe": 64, "simd": 16}, r"'p' words must have at least 64 bits, not 32"),
     ({"memory_depth": 65537},
      r"'memory_depth' must be at most 65536, and its octets at most 1048576, not 65537"),
     ({"memory_depth": 65536, "simd": 128},

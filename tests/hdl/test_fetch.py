@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from compiler.schedule import packets as make
+from compiler.schedule.walk import Descriptor
 from hdl.config import Config
 from hdl.fetch import Fetch
-from hdl.isa import Layer, Opcode
+from hdl.isa import WALK_HALVES, Layer, Loop, Opcode, Walk
 from sim.runner import simulate
 from tests.hdl.worlds import Verilog, in_amaranth, signed
 
@@ -25,7 +26,7 @@ class Queues:
         self.memory = [rng.getrandbits(config.memory_width) for _ in range(config.memory_depth)]
         self.weights, self.held = [], 0   # words, and how many of them are in the queue
         self.levels, self.kept = [], 0
-        self.layers, self.idle = [], True
+        self.layers, self.walks, self.idle = [], [], True
         self.word = [None] * (config.weight_width // 16)  # halfwords of the word in hand
         self.rates = 1, 1, 1, 1
 
@@ -57,6 +58,9 @@ class Queues:
             assert self.kept < config.level_depth, "a level has no place"
             self.levels.append(signed(world.get("level"), config.sum_width))
             self.kept += 1
+        if world.get("walk"):
+            assert not world.get("layers__valid"), "the loops of a layer are changed"
+            self.walks.append(world.get("half"))
         if world.get("layers__valid") and world.get("layers__ready"):
             self.layers.append(world.get("layers__payload"))
             self.idle = True
@@ -100,21 +104,27 @@ def any_packet(rng, config, kind):
             half = 1 << config.sum_width - 1
             return make.levels(np.array([half - 1, -half, *rng.integers(-half, half, 5)]))
         case "layer":
-            return make.layer("any", {
-                name: int(rng.integers(3 if name in ("activation", "target") else
-                                       1 << field.width)) for name, field in Layer})
+            return make.layer("any", Descriptor(
+                tuple(any_fields(rng, Walk) for _ in Loop), any_fields(rng, Layer)))
     return make.end()
+
+
+def any_fields(rng, kind):
+    most = {"activation": 3, "feed": 3}
+    return {name: int(rng.integers(most.get(name, 1 << field.width))) for name, field in kind}
 
 
 def expected_of(packets, queues):
     """Weight words as halfwords, levels and descriptors that packets bring."""
     config, memory = queues.config, queues.memory
-    weights, levels, layers = [], [], []
+    weights, levels, layers, walks = [], [], [], []
     for packet in packets:
         halves = packet.halves.tolist()
         match packet.opcode:
             case Opcode.LAYER:
-                layers.append(int.from_bytes(packet.halves.tobytes(), "little"))
+                loops = len(Loop) * WALK_HALVES
+                walks += halves[:loops]
+                layers.append(int.from_bytes(packet.halves[loops:].tobytes(), "little"))
             case Opcode.LEVELS | Opcode.LEVELS_WIDE:
                 kind = "<i2" if packet.opcode is Opcode.LEVELS else "<i4"
                 levels += np.frombuffer(packet.halves.tobytes(), kind).tolist()
@@ -129,7 +139,7 @@ def expected_of(packets, queues):
                               for at in range(packet.count * size)]
                 padding = [None] * (config.weight_width // 16 - size)
                 weights += [halves[at:at + size] + padding for at in range(0, len(halves), size)]
-    return weights, levels, layers
+    return weights, levels, layers, walks
 
 
 async def carry_out(world, queues, packets, *, stall, grants=None):
@@ -172,7 +182,7 @@ async def programs(world, config, seed, count, *, stall, kinds=None):
     for _ in range(count):
         packets = [any_packet(rng, config, rng.choice(kinds)) for _ in range(12)]
         packets.append(make.end())
-        queues.weights, queues.levels, queues.layers = [], [], []
+        queues.weights, queues.levels, queues.layers, queues.walks = [], [], [], []
         await carry_out(world, queues, packets, stall=stall)
         for _ in range(2):  # the last copy arrives
             queues.drive()
@@ -182,10 +192,11 @@ async def programs(world, config, seed, count, *, stall, kinds=None):
             read = queues.look()
             await world.tick()
             world.set("read_data", read)
-        weights, levels, layers = expected_of(packets, queues)
+        weights, levels, layers, walks = expected_of(packets, queues)
         assert queues.weights == weights
         assert queues.levels == levels
         assert queues.layers == layers
+        assert queues.walks == walks
 
 
 async def stores(world, config, seed, count):
@@ -230,8 +241,8 @@ async def full_rate(world, config):
 
 
 CONFIGS = {"16": CONFIG,
-           "8": Config(simd=8, group=4, weight_depth=2, level_depth=8, memory_depth=64),
-           "one part": Config(simd=8, group=8, fixed_pe=8, weight_depth=2, memory_depth=64,
+           "8": Config(simd=8, p=4, weight_depth=2, level_depth=8, memory_depth=64),
+           "one part": Config(simd=8, p=8, fixed_pe=8, weight_depth=2, memory_depth=64,
                               level_depth=8)}
 
 

@@ -59,7 +59,7 @@ async def any_sums(world, config, rng, count):
 
 @pytest.mark.parametrize("config", [
     CONFIG,
-    Config(pe=8, fixed_pe=4, simd=8, group=4),
+    Config(pe=8, fixed_pe=4, simd=8, p=4),
     Config(pe=8, fixed_pe=8, simd=16, fixed_width=20),
     Config(pe=16, fixed_pe=4, simd=64),
 ], ids=["4x4", "4x1", "8x2", "4x8"])

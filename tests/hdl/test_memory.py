@@ -40,7 +40,7 @@ async def accesses(world, config, seed, count):
             assert world.get("read_data") == int.from_bytes(twin[address], "little")
 
 
-@pytest.mark.parametrize("config", [CONFIG, Config(simd=8, group=4, memory_depth=100)],
+@pytest.mark.parametrize("config", [CONFIG, Config(simd=8, p=4, memory_depth=100)],
                          ids=["64x64", "100x32"])
 def test_accesses(config):
     in_amaranth(ActivationMemory(config), accesses, config, 0, 3000)
