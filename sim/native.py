@@ -90,6 +90,12 @@ class Native:
         values = made.astype(np.int64)
         return 2 * values - 1 if isinstance(self.plan.output.type, Binary) else values
 
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Bytes of constants, and of stack that `net_run` takes for tensors."""
+        weights, temporaries = (ctypes.c_size_t * 2).in_dll(self._library, "native_memory")
+        return weights, temporaries
+
     def _made(self, frames):
         return np.empty((frames, self.plan.output.count), CTYPES[self.plan.output.ctype])
 
