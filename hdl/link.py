@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl import protocol
-from hdl.link_identity import Identity
+from hdl.link_identity import HASH_PLACE, Fact, identity
 from hdl.link_line import Line
 from hdl.link_verdict import Request, Verdict
 from hdl.protocol import Command
@@ -56,8 +56,8 @@ class Link(wiring.Component):
         High for one cycle to check the image again; ``status`` must be STARTING within 64 cycles.
     status : In(8)
         A `protocol.Status`.
-    image_hash : In(32)
-        Hash of the image; must be still while ``status`` is READY.
+    facts : In(stream.Signature(Fact()))
+        The hash of the image, in parts; it must be complete while ``status`` is READY.
     """
     def __init__(self, config, isa_version, *, counter_bytes=64,
                  gap_octets=protocol.GAP_OCTETS):
@@ -66,7 +66,7 @@ class Link(wiring.Component):
         memory_bytes = config.memory_depth * config.memory_width // 8
         self._line     = Line(divisor=divisor(config.clock_hz, config.baud), gap_octets=gap_octets)
         self._verdict  = Verdict(memory_bytes=memory_bytes, counter_bytes=counter_bytes)
-        self._identity = Identity(config_hash=config.hash, isa_version=isa_version)
+        self._identity = identity(config_hash=config.hash, isa_version=isa_version)
 
         self._request  = Signal(Request())
         self._last_run = Signal(8)  # sequence of the last accepted RUN
@@ -79,6 +79,8 @@ class Link(wiring.Component):
         self._index    = Signal(8)  # octets of the payload so far
         self._heading  = Signal()   # the present one belongs to the address
         self._place    = Signal.like(self._verdict.last)
+        self._keep     = Signal()   # the octet that passes
+        self._told     = Signal(8)  # the present one of the reply to IDENTIFY
 
         super().__init__({
             "rx":         In(1, init=1),
@@ -88,7 +90,7 @@ class Link(wiring.Component):
             "run":        Out(1),
             "reload":     Out(1),
             "status":     In(8),
-            "image_hash": In(32),
+            "facts":      In(stream.Signature(Fact())),
         })
 
     def elaborate(self, platform):
@@ -108,7 +110,6 @@ class Link(wiring.Component):
     def _connect(self, m):
         m.submodules.line     = line     = self._line
         m.submodules.verdict  = verdict  = self._verdict
-        m.submodules.identity = identity = self._identity
         request = self._request
 
         m.d.comb += line.rx.eq(self.rx)
@@ -125,11 +126,6 @@ class Link(wiring.Component):
         m.d.comb += verdict.repeated.eq(request.sequence == self._last_run)
         m.d.comb += verdict.status.eq(self.status)
 
-        m.d.comb += identity.index.eq(self._index)
-        m.d.comb += identity.state_only.eq(request.command == Command.STATUS)
-        m.d.comb += identity.image_hash.eq(self.image_hash)
-        m.d.comb += identity.status.eq(self.status)
-        m.d.comb += identity.last_run.eq(self._last_run)
 
     def _locate(self, m):
         request, index, place = self._request, self._index, self._place
@@ -143,18 +139,36 @@ class Link(wiring.Component):
         m.d.comb += offset.eq(index - Mux(write, protocol.ADDRESS_OCTETS + 1, 1))
         m.d.sync += place.eq(request.address[:len(place) - 1] + offset)
 
-        m.submodules.buffer = buffer = Memory(shape=8, depth=256, init=[],
-                                              attrs={"ram_style": "block"})
-        self._store, stored = buffer.write_port(), buffer.read_port()
-        m.d.comb += self._store.addr.eq(index)
-        m.d.comb += self._store.data.eq(self._line.octets.payload)
+        # Octets are kept at their place in a payload: those of a request in the lower half, those
+        # of the reply to IDENTIFY in the upper, four bits at a time, while nothing else is kept.
+        m.submodules.buffer = buffer = Memory(
+            shape=16, depth=256, init=[octet << 8 for octet in self._identity],
+            attrs={"ram_style": "block", "no_rw_check": True})
+        store, stored = buffer.write_port(granularity=4), buffer.read_port()
+        facts = self.facts
+        m.d.comb += facts.ready.eq(~self._keep)
+        m.d.comb += store.data.eq(Cat(self._line.octets.payload, facts.payload.nibble.replicate(2)))
         m.d.comb += stored.addr.eq(index)
+        with m.If(self._keep):
+            m.d.comb += store.addr.eq(index)
+            m.d.comb += store.en.eq(0b0011)
+        with m.Else():
+            m.d.comb += store.addr.eq(HASH_PLACE + facts.payload.index[1:])
+            m.d.comb += store.en[2].eq(facts.valid & ~facts.payload.index[0])
+            m.d.comb += store.en[3].eq(facts.valid & facts.payload.index[0])
+
+        m.d.comb += self._told.eq(stored.data[8:])
+        with m.Switch(index):
+            with m.Case(1):
+                m.d.comb += self._told.eq(self.status)
+            with m.Case(2):
+                m.d.comb += self._told.eq(self._last_run)
 
         access = self.accesses.p
         m.d.comb += access.address.eq(Cat(place[:-1], Const(0, len(access.address) - len(place)),
                                           request.address[-1]))
         m.d.comb += access.write.eq(write)
-        m.d.comb += access.data.eq(stored.data)
+        m.d.comb += access.data.eq(stored.data[:8])
 
     def _pass(self, m, then, reply):
         """Let one octet pass, either way; ``reply`` is the one to send."""
@@ -235,12 +249,12 @@ class Link(wiring.Component):
                     m.next = "NEXT"
 
         with m.State("PAYLOAD"):
-            data = Mux(reading, self.octets.payload, self._identity.octet)
+            data = Mux(reading, self.octets.payload, self._told)
             self._pass(m, "NEXT", Mux(error == 0, data, error))
             m.d.comb += line.replies.valid.eq(~reading | self.octets.valid)
             m.d.comb += self.octets.ready.eq(reading & line.replies.ready)
             with m.If(line.octets.valid & ~sending):
-                m.d.comb += self._store.en.eq(1)
+                m.d.comb += self._keep.eq(1)
                 m.d.sync += request.count.eq(line.octets.payload)
                 with m.If(self._heading):
                     m.d.sync += request.address.eq(Cat(request.address[8:], line.octets.payload))

@@ -92,7 +92,7 @@ class Status(IntEnum):
 # Fields of a payload and their octets, in the order in which they travel
 
 STATE = {"status": 1, "last_run": 1}
-IDENTITY = {"protocol": 1, "isa": 1} | STATE | {"config_hash": 4, "image_hash": 4}
+IDENTITY = STATE | {"protocol": 1, "isa": 1, "config_hash": 4, "image_hash": 4}
 
 
 class Packet(NamedTuple):
