@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from compiler.errors import MissingToolError, ToolError
 
 
-__all__ = ["cache_folder", "find", "locked", "run"]
+__all__ = ["built_once", "c_compiler", "cache_folder", "compile_c", "find", "locked", "run"]
 
 LAST_LINES = 5
+COMPLAINTS = 3  # lines of what a compiler said, in our error
+STRICT_C = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-ffp-contract=off")
 
 
 def find(*names: str, hint: str) -> str:
@@ -78,3 +82,43 @@ def locked(path: Path) -> Iterator[None]:
     with path.with_suffix(".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def built_once(stem: str, sources: Iterable[bytes], build: Callable[[Path], Path]) -> Path:
+    """Return the file that ``build`` makes of ``sources``, from the cache where it was made before.
+
+    ``build`` takes an empty folder, and returns the path of what it made there; ``stem`` is what
+    its name in the cache begins with. Other processes wait in the meantime.
+    """
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(hashlib.sha256(source).digest())
+    kept = cache_folder() / f"{stem}-{digest.hexdigest()[:16]}.so"
+    with locked(kept):
+        if not kept.exists():
+            with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+                build(Path(folder)).replace(kept)
+    return kept
+
+
+def c_compiler() -> list[str]:
+    """Return the command of the C compiler: what CC says, else cc, gcc or clang."""
+    chosen = os.environ.get("CC")
+    names = [chosen] if chosen else ["cc", "gcc", "clang"]
+    for name in names:
+        command = shlex.split(name)
+        if command and shutil.which(command[0]):
+            return command
+    raise MissingToolError(f"A C compiler must be installed (gcc or clang), or named in CC; "
+                           f"found none as {', '.join(names)}")
+
+
+def compile_c(sources: Sequence[Path], output: Path, flags: Sequence[str]) -> None:
+    """Compile strictly; raises ToolError with the compiler's complaint where it fails."""
+    command = [*c_compiler(), *STRICT_C, *flags, *map(str, sources), "-o", str(output), "-lm"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        lines = result.stderr.strip().splitlines()
+        lines = [line for line in lines if "error" in line][:COMPLAINTS] or lines[-COMPLAINTS:]
+        raise ToolError(f"The C compiler must take {sources[0].name}, not fail with status "
+                        f"{result.returncode}: " + " / ".join(lines))

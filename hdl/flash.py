@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import Config
 from hdl.flash_pads import FlashPads, FlashSerializer, SimulatedPads
 from hdl.flash_queue import FlashQueue
+from hdl.loadable_counter import LoadableCounter
 
 
-__all__ = ["FlashPads", "FlashReader", "FlashTiming", "Request", "SimulatedPads"]
+__all__ = ["FlashPads", "FlashReader", "FlashTiming", "SimulatedPads"]
 
 
 # W25Q128JV and its family. From 2.7 V on every command but Read Data (03h) runs at 104 MHz; at
@@ -46,23 +47,16 @@ PADS_LATENCY = 2   # from a beat's core cycle to the one in which `FlashSerializ
 QUEUE_LATENCY = 2  # from `FlashQueue` storing a halfword to it being offered
 
 
-class Request(data.StructLayout):
-    """A burst: the address of its first byte, and how many halfwords, at least one."""
-
-    def __init__(self):
-        super().__init__({"address": 24, "halves": 24})
-
-
 @dataclass(frozen=True, kw_only=True)
 class FlashTiming:
     """When `FlashReader` fetches and shows halfwords, in core cycles.
 
-    With a request accepted in cycle ``a``, halfword ``i`` of its burst is fetched in slot
-    ``s[i]``: ``s[0]`` is the first cycle from ``a + first`` on in which a credit is free, ``s[i]``
-    the first from ``s[i - 1] + slot`` on. There are ``credits`` credits. A slot takes one, and
-    it is free again in the cycle after the halfword was taken from ``halves``, where it is
+    With the last part of a request accepted in cycle ``a``, halfword ``i`` of its burst is fetched
+    in slot ``s[i]``: ``s[0]`` is the first cycle from ``a + first`` on in which a credit is free,
+    ``s[i]`` the first from ``s[i - 1] + slot`` on. There are ``credits`` credits. A slot takes one,
+    and it is free again in the cycle after the halfword was taken from ``halves``, where it is
     offered from ``s[i] + latency`` on, or from the cycle after the one before it was taken. The
-    next request is accepted from ``s[last] + next`` on.
+    next request is accepted from ``s[last] + next`` on, a part in a cycle.
     """
 
     slot: int     # cycles between halfwords
@@ -108,10 +102,14 @@ class FlashReader(wiring.Component):
 
     Members
     -------
-    requests : In(stream.Signature(Request()))
-        A request is accepted when the burst before it was fetched.
+    requests : In(stream.Signature(16))
+        A request is four halfwords, as they lie in the header of an image: the address of the
+        first byte of a burst, and how many halfwords, at least one, the low half first. Both have
+        24 bits. It is accepted when the burst before it was fetched.
     halves : Out(stream.Signature(16))
         Two bytes each, the first in the low bits.
+    idle : Out(1)
+        All bursts were fetched, and all of their halfwords were taken.
     awake : Out(1)
         The chip was woken and configured.
     busy : Out(1)
@@ -128,14 +126,16 @@ class FlashReader(wiring.Component):
             raise ValueError(f"The clock of the flash must be at most {SCK_LIMIT_HZ} Hz, "
                              f"not {sck_hz!r}")
         super().__init__({
-            "requests": In(stream.Signature(Request())),
+            "requests": In(stream.Signature(16)),
             "halves":   Out(stream.Signature(16)),
+            "idle":     Out(1),
             "awake":    Out(1),
             "busy":     Out(1),
             "pads":     Out(FlashPads()),
         })
 
     def elaborate(self, platform):
+        requests = self.requests
         m = Module()
 
         m.submodules.serializer = serializer = FlashSerializer(
@@ -148,10 +148,10 @@ class FlashReader(wiring.Component):
         select = Signal()
         clock  = Signal()
         drive  = Signal()
-        single = Signal(init=1)
-        bit    = Signal(init=1)
+        quad   = Signal()
+        bit    = Signal()
         m.d.comb += Cat(serializer.select, serializer.clock).eq(Cat(select, clock))
-        m.d.comb += Cat(serializer.drive, serializer.single).eq(Cat(drive, single))
+        m.d.comb += Cat(serializer.drive, serializer.single).eq(Cat(drive, ~quad))
         m.d.comb += serializer.bit.eq(bit)
         m.d.comb += self.busy.eq(clock)
 
@@ -162,11 +162,18 @@ class FlashReader(wiring.Component):
 
         settle    = Signal(_settle_bits(self._config.clock_hz))
         position  = Signal(range(len(SCRIPT_BITS)))
-        remaining = Signal(signed(25), init=1)  # halfwords, less one once data is read
         last_beat = COMMAND_BEATS * 4 // beat - 1
-        timer     = Signal(range(last_beat + 1))
+        timer     = Signal(range(last_beat + 1))  # beats; parts of a request that come, less one
         fetch     = Signal()
         fetched   = Signal(self._timing.slot + PADS_LATENCY)
+
+        # Halfwords that remain, less one once data is read; the highest bit is set behind the last.
+        m.submodules.remaining = remaining = LoadableCounter(width=25, up=False)
+        m.d.comb += remaining.value.eq(Cat(requests.payload, requests.payload[:8]))
+        m.d.comb += remaining.load.eq(requests.ready)
+        parts = Signal(4)  # which part of a request is accepted, the first highest
+        m.d.comb += parts.eq((requests.valid & requests.ready) << timer[:2])
+        m.d.comb += self.idle.eq(requests.ready & ~queue.store & queue.empty)
 
         m.d.comb += queue.reserve.eq(fetch & self.awake)
         m.d.sync += fetched.eq(Cat(queue.reserve, fetched))
@@ -194,7 +201,7 @@ class FlashReader(wiring.Component):
                     m.next = "SETTLE"
 
             with m.State("COMMAND"):
-                m.d.sync += single.eq(0)
+                m.d.sync += quad.eq(1)
                 m.d.sync += timer.eq(last_beat)
                 m.next = "BURST"
 
@@ -204,34 +211,41 @@ class FlashReader(wiring.Component):
                     m.d.sync += timer.eq(timer - 1)
                 with m.If(timer == self._timing.slot):  # dummy beats follow
                     m.d.sync += drive.eq(0)
-                    m.d.sync += remaining.eq(remaining - 1)
+                    # Of the script, one halfword more is read.
+                    m.d.comb += remaining.enable.eq(self.awake.replicate(25))
                 with m.Elif(timer == 0):
                     m.d.sync += clock.eq(fetch)
-                    with m.If(remaining[-1]):
+                    with m.If(remaining.count[-1]):
                         m.next = "END"
                     with m.Elif(queue.room):
                         m.d.comb += fetch.eq(1)
                         m.d.sync += timer.eq(self._timing.slot - 1)
-                        m.d.sync += remaining.eq(remaining - 1)
+                        m.d.comb += remaining.enable.eq(~0)
 
             with m.State("END"):
                 m.d.sync += select.eq(0)
+                m.d.sync += timer.eq(3)
                 m.d.sync += self.awake.eq(1)
                 m.next = "IDLE"
 
             with m.State("IDLE"):
-                m.d.comb += self.requests.ready.eq(1)
+                m.d.comb += requests.ready.eq(1)
                 m.d.sync += drive.eq(1)
-                m.d.sync += command.eq(self.requests.p.address)
-                m.d.sync += remaining.eq(self.requests.p.halves)
-                with m.If(self.requests.valid):
+                with m.If(parts[3]):
+                    m.d.sync += command[:16].eq(requests.payload)
+                with m.If(parts[2]):
+                    m.d.sync += command[16:].eq(requests.payload)
+                m.d.comb += remaining.enable.eq(Cat(parts[1].replicate(16), parts[0].replicate(9)))
+                with m.If(requests.valid):
+                    m.d.sync += timer.eq(timer - 1)
+                with m.If(parts[0]):
                     m.d.sync += select.eq(1)
                     if self._config.flash_continuous:
                         m.d.sync += clock.eq(1)
                         m.d.sync += timer.eq(last_beat)
                         m.next = "BURST"
                     else:
-                        m.d.sync += single.eq(1)
+                        m.d.sync += quad.eq(0)
                         m.d.sync += position.eq(len(SCRIPT_BITS) - OPCODE_BEATS)
                         m.next = "SEND"
 

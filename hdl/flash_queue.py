@@ -29,6 +29,8 @@ class FlashQueue(wiring.Component):
     store, halfword : In(1), In(16)
         Stores a halfword that a credit was taken for.
     halves : Out(stream.Signature(16))
+    empty : Out(1)
+        Nothing is stored.
     """
 
     def __init__(self, *, depth):
@@ -41,6 +43,7 @@ class FlashQueue(wiring.Component):
             "store":    In(1),
             "halfword": In(16),
             "halves":   Out(stream.Signature(16)),
+            "empty":    Out(1),
         })
 
     def elaborate(self, platform):
@@ -63,6 +66,7 @@ class FlashQueue(wiring.Component):
         m.d.comb += write.data.eq(self.halfword)
         m.d.sync += write.addr.eq(write.addr + self.store)
 
+        m.d.comb += self.empty.eq(~self.halves.valid & ~unread[-1])
         m.d.comb += taken.eq(self.halves.valid & self.halves.ready)
         m.d.comb += read.en.eq(unread[-1] & (~self.halves.valid | self.halves.ready))
         m.d.sync += read.addr.eq(read.addr + read.en)

@@ -6,10 +6,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl import protocol
-from hdl.link_identity import Identity
+from hdl.link_address import Address
+from hdl.link_identity import HASH_PLACE, Fact, identity
 from hdl.link_line import Line
 from hdl.link_verdict import Request, Verdict
-from hdl.protocol import Command
+from hdl.protocol import ADDRESS_OCTETS, Command
 from hdl.uart import divisor
 
 
@@ -56,8 +57,8 @@ class Link(wiring.Component):
         High for one cycle to check the image again; ``status`` must be STARTING within 64 cycles.
     status : In(8)
         A `protocol.Status`.
-    image_hash : In(32)
-        Hash of the image; must be still while ``status`` is READY.
+    facts : In(stream.Signature(Fact()))
+        The hash of the image, in parts; it must be complete while ``status`` is READY.
     """
     def __init__(self, config, isa_version, *, counter_bytes=64,
                  gap_octets=protocol.GAP_OCTETS):
@@ -65,51 +66,60 @@ class Link(wiring.Component):
             raise ValueError(f"'isa_version' must be between 0 and 255, not {isa_version!r}")
         memory_bytes = config.memory_depth * config.memory_width // 8
         self._line     = Line(divisor=divisor(config.clock_hz, config.baud), gap_octets=gap_octets)
-        self._verdict  = Verdict(memory_bytes=memory_bytes, counter_bytes=counter_bytes)
-        self._identity = Identity(config_hash=config.hash, isa_version=isa_version)
+        self._address  = Address(memory_bytes=memory_bytes, counter_bytes=counter_bytes)
+        self._verdict  = Verdict()
+        self._identity = identity(config_hash=config.hash, isa_version=isa_version)
 
+        # The request, and what it is now: after it has arrived it is *tried*, which finds out
+        # whether all of its octets exist, then judged, then obeyed, then answered.
         self._request  = Signal(Request())
         self._last_run = Signal(8)  # sequence of the last accepted RUN
         self._error    = Signal(3)  # of the reply
-        self._sending  = Signal()   # a reply goes out, or will
+        self._sending  = Signal()   # it has arrived
+        self._trying   = Signal()
         self._storing  = Signal()   # a WRITE is carried out
-        self._writing  = Signal()
         self._reading  = Signal()
+        self._writing  = Signal()
         self._aligned  = Signal()   # the next octet may begin a packet
-        self._index    = Signal(8)  # octets of the payload so far
-        self._heading  = Signal()   # the present one belongs to the address
-        self._place    = Signal.like(self._verdict.last)
+
+        # Octets of the payload so far. The sequence is kept in the place before the first.
+        self._index    = Signal(8)
+        self._ended    = Signal()
+        self._stored   = Signal(8)  # of the request, at ``index`` of the cycle before
+        self._told     = Signal(8)  # of the reply to IDENTIFY or STATUS, likewise
+        self._keep     = Signal()   # what passes, at ``index``
 
         super().__init__({
-            "rx":         In(1, init=1),
-            "tx":         Out(1, init=1),
-            "accesses":   Out(stream.Signature(Access())),
-            "octets":     In(stream.Signature(8)),
-            "run":        Out(1),
-            "reload":     Out(1),
-            "status":     In(8),
-            "image_hash": In(32),
+            "rx":       In(1, init=1),
+            "tx":       Out(1, init=1),
+            "accesses": Out(stream.Signature(Access())),
+            "octets":   In(stream.Signature(8)),
+            "run":      Out(1),
+            "reload":   Out(1),
+            "status":   In(8),
+            "facts":    In(stream.Signature(Fact())),
         })
 
     def elaborate(self, platform):
         m = Module()
 
         self._connect(m)
-        self._locate(m)
+        self._add_buffer(m)
         # One walk through the parts of a packet, first as it comes, then as its reply goes.
         with m.FSM():
             self._add_header(m)
             self._add_payload(m)
             self._add_check(m)
+            self._add_trial(m)
             self._add_obedience(m)
 
         return m
 
     def _connect(self, m):
-        m.submodules.line     = line     = self._line
-        m.submodules.verdict  = verdict  = self._verdict
-        m.submodules.identity = identity = self._identity
-        request = self._request
+        m.submodules.line    = line    = self._line
+        m.submodules.address = address = self._address
+        m.submodules.verdict = verdict = self._verdict
+        request, access = self._request, self.accesses.p
 
         m.d.comb += line.rx.eq(self.rx)
         m.d.comb += self.tx.eq(line.tx)
@@ -120,77 +130,85 @@ class Link(wiring.Component):
             m.d.sync += self._aligned.eq(0)
 
         m.d.comb += verdict.request.eq(request)
-        m.d.comb += verdict.last.eq(self._place)
-        m.d.comb += verdict.damaged.eq(line.check != 0)
-        m.d.comb += verdict.repeated.eq(request.sequence == self._last_run)
+        m.d.comb += verdict.request.damaged.eq(line.damaged)
         m.d.comb += verdict.status.eq(self.status)
-
-        m.d.comb += identity.index.eq(self._index)
-        m.d.comb += identity.state_only.eq(request.command == Command.STATUS)
-        m.d.comb += identity.image_hash.eq(self.image_hash)
-        m.d.comb += identity.status.eq(self.status)
-        m.d.comb += identity.last_run.eq(self._last_run)
-
-    def _locate(self, m):
-        request, index, place = self._request, self._index, self._place
-        write, offset = Signal(), Signal(8)
-        m.d.comb += write.eq(request.command == Command.WRITE)
-        m.d.comb += self._writing.eq(write & (self._error == 0))
+        m.d.comb += self._writing.eq((request.command == Command.WRITE) & (self._error == 0))
         m.d.comb += self._reading.eq((request.command == Command.READ) & (self._error == 0))
+        m.d.comb += self._ended.eq(self._index == request.length)
 
-        # The octet at hand or, once a request has arrived, the last that it asks for.
-        m.d.comb += self._heading.eq(index < protocol.ADDRESS_OCTETS + 1)
-        m.d.comb += offset.eq(index - Mux(write, protocol.ADDRESS_OCTETS + 1, 1))
-        m.d.sync += place.eq(request.address[:len(place) - 1] + offset)
+        m.d.comb += address.octet.eq(self._stored)
+        m.d.comb += address.write.eq(request.command == Command.WRITE)
+        m.d.comb += access.address.eq(address.address)
+        m.d.comb += access.write.eq(address.write)
+        m.d.comb += access.data.eq(self._stored)
 
-        m.submodules.buffer = buffer = Memory(shape=8, depth=256, init=[],
-                                              attrs={"ram_style": "block"})
-        self._store, stored = buffer.write_port(), buffer.read_port()
-        m.d.comb += self._store.addr.eq(index)
-        m.d.comb += self._store.data.eq(self._line.octets.payload)
+    def _add_buffer(self, m):
+        # Octets are kept at their place in a payload: those of a request in the lower half, those
+        # of the reply to IDENTIFY in the upper, four bits at a time, while nothing else is kept.
+        m.submodules.buffer = buffer = Memory(
+            shape=16, depth=256, init=[octet << 8 for octet in self._identity],
+            attrs={"ram_style": "block", "no_rw_check": True})
+        store, stored = buffer.write_port(granularity=4), buffer.read_port()
+        index, facts, part = self._index, self.facts, self.facts.payload
+        m.d.comb += facts.ready.eq(~self._keep)
+        m.d.comb += store.data.eq(Cat(self._line.octet, part.nibble, part.nibble))
+        with m.If(self._keep):
+            m.d.comb += store.addr.eq(index)
+            m.d.comb += store.en.eq(0b0011)
+        with m.Else():
+            m.d.comb += store.addr.eq(HASH_PLACE + part.index[1:])
+            m.d.comb += store.en[2:].eq(facts.valid << part.index[0])
+
         m.d.comb += stored.addr.eq(index)
-
-        access = self.accesses.p
-        m.d.comb += access.address.eq(Cat(place[:-1], Const(0, len(access.address) - len(place)),
-                                          request.address[-1]))
-        m.d.comb += access.write.eq(write)
-        m.d.comb += access.data.eq(stored.data)
+        m.d.comb += self._stored.eq(stored.data[:8])
+        m.d.comb += self._told.eq(stored.data[8:])
+        with m.Switch(index):
+            with m.Case(1):
+                m.d.comb += self._told.eq(self.status)
+            with m.Case(2):
+                m.d.comb += self._told.eq(self._last_run)
 
     def _pass(self, m, then, reply):
         """Let one octet pass, either way; ``reply`` is the one to send."""
         line = self._line
         m.d.comb += line.replies.valid.eq(1)
         m.d.comb += line.replies.payload.eq(reply)
-        with m.If(line.octets.valid):
+        with m.If(line.passed):
             m.next = then
         with m.Elif(line.silent & ~self._sending):
             m.next = "SYNC"
 
     def _add_header(self, m):
-        line, request, octet = self._line, self._request, self._line.octets.payload
-        error = self._error
-        keep  = line.octets.valid & ~self._sending
+        line, request, octet = self._line, self._request, self._line.octet
+        error, last_run = self._error, self._last_run
+        comes = line.passed & ~self._sending
 
         with m.State("SYNC"):
             m.d.comb += line.start.eq(1)
             m.d.comb += line.replies.valid.eq(1)
             m.d.comb += line.replies.payload.eq(protocol.SYNC)
-            begins = (octet == protocol.SYNC) & (self._aligned | self._sending)
-            with m.If(line.octets.valid & begins):
-                m.next = "COMMAND"
-            with m.Elif(line.octets.valid):
-                m.d.sync += self._aligned.eq(0)
+            m.d.sync += self._index.eq(0)
+            with m.If(line.passed):
+                with m.If((octet == protocol.SYNC) & (self._aligned | self._sending)):
+                    m.next = "COMMAND"
+                with m.Else():
+                    m.d.sync += self._aligned.eq(0)
 
         with m.State("COMMAND"):
             mark = Mux(error == 0, protocol.REPLY, protocol.REFUSAL)
             self._pass(m, "SEQUENCE", request.command | mark)
-            with m.If(keep):
+            with m.If(comes):
                 m.d.sync += request.command.eq(octet)
+                m.d.sync += request.strange.eq((octet & ~protocol.COMMAND_MASK) != 0)
 
         with m.State("SEQUENCE"):
-            self._pass(m, "LENGTH", request.sequence)
-            with m.If(keep):
-                m.d.sync += request.sequence.eq(octet)
+            self._pass(m, "LENGTH", self._stored)
+            m.d.comb += self._keep.eq(comes)
+            with m.If(comes):
+                m.d.sync += request.null.eq(octet == 0)
+                m.d.sync += request.repeated.eq(octet == last_run)
+            with m.Elif(line.passed & (error == 0) & (request.command == Command.RUN)):
+                m.d.sync += last_run.eq(octet)
 
         with m.State("LENGTH"):
             length = Signal(8)
@@ -200,84 +218,106 @@ class Link(wiring.Component):
                 with m.Case(Command.STATUS):
                     m.d.comb += length.eq(sum(protocol.STATE.values()))
                 with m.Case(Command.READ):
-                    m.d.comb += length.eq(request.count)
+                    m.d.comb += length.eq(request.length)
             self._pass(m, "NEXT", Mux(error == 0, length, 1))
-            with m.If(line.octets.valid):
+            with m.If(line.passed):
                 m.d.sync += request.length.eq(octet)
-                m.d.sync += self._index.eq(0)
+                m.d.sync += request.measured.eq(octet == ADDRESS_OCTETS + 1)
 
     def _add_payload(self, m):
         line, request, index = self._line, self._request, self._index
         error, sending, storing, reading = self._error, self._sending, self._storing, self._reading
 
         with m.State("NEXT"):
-            with m.If(index != request.length):
+            with m.If(~self._ended):
                 m.d.sync += index.eq(index + 1)
                 m.next = "PAYLOAD"
                 with m.If(storing | (sending & reading)):
                     m.next = "FETCH"
+                with m.If(self._trying):
+                    m.d.comb += self._address.step.eq(1)
+                    m.next = "NEXT"
+                    with m.If(~self._address.exists):
+                        m.d.sync += request.beyond.eq(1)
             with m.Else():
                 m.d.sync += storing.eq(0)
-                m.next = "CRC_HIGH"
+                m.next = "CRC LOW"
                 with m.If(storing):
                     m.next = "SYNC"
+                with m.If(self._trying):
+                    m.next = "JUDGE"
 
         with m.State("FETCH"):
             m.next = "ACCESS"
-            with m.If(storing & self._heading):
-                m.next = "NEXT"
 
         with m.State("ACCESS"):
             m.d.comb += self.accesses.valid.eq(1)
             with m.If(self.accesses.ready):
+                m.d.comb += self._address.step.eq(1)
                 m.next = "PAYLOAD"
                 with m.If(storing):
                     m.next = "NEXT"
 
         with m.State("PAYLOAD"):
-            data = Mux(reading, self.octets.payload, self._identity.octet)
-            self._pass(m, "NEXT", Mux(error == 0, data, error))
+            given = Mux(reading, self.octets.payload, self._told)
+            self._pass(m, "NEXT", Mux(error == 0, given, error))
             m.d.comb += line.replies.valid.eq(~reading | self.octets.valid)
-            m.d.comb += self.octets.ready.eq(reading & line.replies.ready)
-            with m.If(line.octets.valid & ~sending):
-                m.d.comb += self._store.en.eq(1)
-                m.d.sync += request.count.eq(line.octets.payload)
-                with m.If(self._heading):
-                    m.d.sync += request.address.eq(Cat(request.address[8:], line.octets.payload))
+            m.d.comb += self.octets.ready.eq(reading & sending & line.passed)
+            with m.If(line.passed & ~sending):
+                m.d.comb += self._keep.eq(1)
+                with m.If(self._ended & reading & request.measured):
+                    m.d.sync += request.length.eq(line.octet)
+                    m.next = "CRC LOW"
 
     def _add_check(self, m):
         line = self._line
-        with m.State("CRC_HIGH"):
-            self._pass(m, "CRC_LOW", line.check[8:])
+        for state, following in (("CRC LOW", "CRC HIGH"), ("CRC HIGH", "ADDRESS")):
+            with m.State(state):
+                self._pass(m, following, 0)
+                m.d.comb += line.checking.eq(1)
+                if following == "ADDRESS":
+                    with m.If(line.passed):
+                        m.d.sync += self._index.eq(0)
+                        m.d.sync += self._sending.eq(~self._sending)
+                        m.d.sync += self._trying.eq(~self._sending)
+                        m.d.sync += self._request.beyond.eq(0)
+                        m.d.sync += self._error.eq(0)
+                        with m.If(self._sending):
+                            m.next = "SYNC"
 
-        with m.State("CRC_LOW"):
-            self._pass(m, "LOCATE", line.check[8:])
-            with m.If(line.octets.valid & (self._request.command == Command.READ)):
-                m.d.sync += self._index.eq(self._request.count)
-            with m.If(line.octets.valid & self._sending):
-                m.d.sync += self._sending.eq(0)
-                m.d.sync += self._error.eq(0)
+    def _add_trial(self, m):
+        address, index = self._address, self._index
+        # Octets of the payload go through, of which the last three are the address.
+        with m.State("ADDRESS"):
+            m.d.comb += address.shift.eq(1)
+            m.d.sync += index.eq(index + 1)
+            with m.If(index == ADDRESS_OCTETS):
+                m.d.sync += index.eq(index)
+                m.next = "LAST"
+
+        with m.State("LAST"):
+            m.d.comb += address.shift.eq(1)
+            with m.If(self._request.command != Command.WRITE):
+                m.d.sync += index.eq(0)
+            m.next = "NEXT"
+            with m.If(~self._trying & ~self._storing):
                 m.next = "SYNC"
 
     def _add_obedience(self, m):
-        with m.State("LOCATE"):
-            m.next = "JUDGE"
-
+        error, request = self._error, self._request
         with m.State("JUDGE"):
-            m.d.sync += self._error.eq(self._verdict.error)
-            m.d.sync += self._sending.eq(1)
-            with m.If(self._verdict.damaged):
+            m.d.sync += error.eq(self._verdict.error)
+            m.d.sync += self._trying.eq(0)
+            m.d.sync += self._index.eq(0)
+            with m.If(self._line.damaged):
                 m.d.sync += self._aligned.eq(0)
             m.next = "OBEY"
 
         with m.State("OBEY"):
-            m.d.sync += self._index.eq(0)
+            m.d.sync += self._storing.eq(self._writing)
             m.next = "SYNC"
-            with m.If(self._writing):
-                m.d.sync += self._storing.eq(1)
-                m.next = "NEXT"
-            with m.If((self._error == 0) & (self._request.command == Command.RELOAD)):
-                m.d.comb += self.reload.eq(1)
-            with m.If((self._error == 0) & (self._request.command == Command.RUN)):
-                m.d.comb += self.run.eq(self._request.sequence != self._last_run)
-                m.d.sync += self._last_run.eq(self._request.sequence)
+            with m.If(self._writing | self._reading):
+                m.next = "ADDRESS"
+            m.d.comb += self.reload.eq((error == 0) & (request.command == Command.RELOAD))
+            m.d.comb += self.run.eq((error == 0) & (request.command == Command.RUN)
+                                    & ~request.repeated)

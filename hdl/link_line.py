@@ -6,24 +6,21 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hdl.crc import Crc
-from hdl.uart import CHARACTER_BITS, UartReceiver, UartTransmitter
+from hdl.uart import CHARACTER_BITS, Uart
 
 
 __all__ = ["Line"]
 
 
 class Line(wiring.Component):
-    """A serial line whose octets, whether they come or go, pass one point with a checksum.
-
-    While ``sending``, the octets of ``replies`` go out and pass as they are taken; what arrives
-    meanwhile is lost. Otherwise the octets that arrive pass, and none of ``replies`` is taken.
+    """A serial line with a checksum of what passes on it, whether it comes or goes.
 
     Parameters
     ----------
     divisor : int
         Cycles per bit.
     gap_octets : int
-        Idle time that makes a silence, in octet times; rounded up to a power of two cycles.
+        Idle time that makes a silence, in octet times; rounded up to a power of two bit times.
 
     Members
     -------
@@ -32,74 +29,70 @@ class Line(wiring.Component):
     tx : Out(1)
         Line to the host.
     sending : In(1)
-        Which way octets pass.
+        Which way octets pass; what arrives while it is set is lost.
     replies : In(stream.Signature(8))
         What to send.
-    octets : Out(stream.Signature(8, always_ready=True))
-        What passes.
+    octet, passed : Out(8), Out(1)
+        What passes, see `hdl.uart.Uart`.
     start : In(1)
         The checksum starts behind the octet that passes now.
-    check : Out(16)
-        Checksum of the octets that have passed, see `hdl.crc.Crc`.
+    checking : In(1)
+        The octet that passes now belongs to the checksum; what is sent is the checksum itself.
+    damaged : Out(1)
+        Of the checksum that has passed, a bit was wrong.
     lost : Out(1)
-        An octet arrived in vain.
+        Something arrives in vain.
     silent : Out(1)
         The host has sent nothing for ``gap_octets``.
     """
     def __init__(self, *, divisor, gap_octets):
         if gap_octets < 1:
             raise ValueError(f"'gap_octets' must be at least 1, not {gap_octets!r}")
-        self._divisor = divisor
-        self._gap_octets = gap_octets
+        self._uart = Uart(divisor=divisor)
+        # Counted from the last low bit, which may be all but one bit of an octet before its end.
+        self._gap_bits = (gap_octets + 1) * CHARACTER_BITS
 
         super().__init__({
-            "rx":      In(1, init=1),
-            "tx":      Out(1, init=1),
-            "sending": In(1),
-            "replies": In(stream.Signature(8)),
-            "octets":  Out(stream.Signature(8, always_ready=True)),
-            "start":   In(1),
-            "check":   Out(16),
-            "lost":    Out(1),
-            "silent":  Out(1),
+            "rx":       In(1, init=1),
+            "tx":       Out(1, init=1),
+            "sending":  In(1),
+            "replies":  In(stream.Signature(8)),
+            "octet":    Out(8),
+            "passed":   Out(1),
+            "start":    In(1),
+            "checking": In(1),
+            "damaged":  Out(1),
+            "lost":     Out(1),
+            "silent":   Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.receiver    = receiver    = UartReceiver(divisor=self._divisor)
-        m.submodules.transmitter = transmitter = UartTransmitter(divisor=self._divisor)
-        m.submodules.crc         = crc         = Crc()
+        m.submodules.uart = uart = self._uart
+        m.submodules.crc  = crc  = Crc()
 
-        m.d.comb += receiver.rx.eq(self.rx)
-        m.d.comb += self.tx.eq(transmitter.tx)
-        # A copy of the reply, so that choosing it and counting it take a cycle each.
-        reply   = Signal(8)
-        pending = Signal()
-        m.d.sync += reply.eq(self.replies.payload)
-        m.d.sync += pending.eq(self.sending & self.replies.valid & ~self.replies.ready)
-        m.d.comb += self.replies.ready.eq(pending & transmitter.octets.ready)
-        m.d.comb += transmitter.octets.payload.eq(reply)
-        m.d.comb += transmitter.octets.valid.eq(pending)
+        wiring.connect(m, wiring.flipped(self.replies), uart.replies)
+        for name in ("rx", "sending", "checking"):
+            m.d.comb += getattr(uart, name).eq(getattr(self, name))
+        for name in ("tx", "octet", "passed"):
+            m.d.comb += getattr(self, name).eq(getattr(uart, name))
+        m.d.comb += self.lost.eq(self.sending & uart.low)
 
-        with m.If(self.sending):
-            m.d.comb += self.octets.payload.eq(reply)
-            m.d.comb += self.octets.valid.eq(self.replies.ready)
-            m.d.comb += self.lost.eq(receiver.octets.valid)
-        with m.Else():
-            m.d.comb += self.octets.payload.eq(receiver.octets.payload)
-            m.d.comb += self.octets.valid.eq(receiver.octets.valid)
-
-        m.d.comb += crc.octets.payload.eq(self.octets.payload)
-        m.d.comb += crc.octets.valid.eq(self.octets.valid)
+        m.d.comb += uart.check.eq(crc.check)
         m.d.comb += crc.start.eq(self.start)
-        m.d.comb += self.check.eq(crc.value)
+        m.d.comb += crc.valid.eq(uart.bit_passed)
+        m.d.comb += crc.bit.eq(uart.bit)
+        with m.If(self.start):
+            m.d.sync += self.damaged.eq(0)
+        with m.Elif(uart.bit_passed & self.checking & (uart.bit != crc.check)):
+            m.d.sync += self.damaged.eq(1)
 
-        idle = Signal(ceil_log2(self._gap_octets * CHARACTER_BITS * self._divisor) + 1)
+        idle = Signal(ceil_log2(self._gap_bits) + 1, reset_less=True)
         m.d.comb += self.silent.eq(idle[-1])
-        with m.If(receiver.active):
+        with m.If(uart.low):
             m.d.sync += idle.eq(0)
-        with m.Elif(~self.silent):
+        with m.Elif(uart.beat & ~self.silent):
             m.d.sync += idle.eq(idle + 1)
 
         return m

@@ -3,22 +3,17 @@
 import enum
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
-from amaranth.lib.memory import Memory
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.crc32 import Crc32
 from hdl.isa import HEADER, HEADER_HALVES, MAGIC, VERSION
+from hdl.link_identity import Fact
 from hdl.protocol import Status
 
 
-__all__ = ["Loader", "Request"]
+__all__ = ["Loader"]
 
-
-Request = data.StructLayout({
-    "address": 24,  # bytes
-    "halves":  24,
-})
 
 class Loader(wiring.Component):
     """Reads header, resident section, program and meta section, and checks their CRCs; then has
@@ -27,14 +22,17 @@ class Loader(wiring.Component):
     Nothing of an image is carried out before all of it was found right. What is wrong with it is
     the ``status``, until ``reload``.
 
+    Where a section lies is not kept: the two fields of the header that tell it are read again, and
+    passed on, as they come, to be the request for the section.
+
     Members
     -------
-    awake : In(1)
-        The flash can be read.
-    requests : Out(stream.Signature(Request))
-        What is read next.
+    requests : Out(stream.Signature(16))
+        What is read next, see `hdl.flash.FlashReader`.
     halves : In(stream.Signature(16))
         What was read.
+    idle : In(1)
+        All that was requested was taken.
     packets : Out(stream.Signature(16))
         The part of it that is carried out.
     done : In(1)
@@ -48,18 +46,18 @@ class Loader(wiring.Component):
     cleared : In(1)
         They have.
     counting : Out(1)
-        A frame runs.
+        A frame runs: from the cycle in which its request is complete.
     status : Out(8)
         A `Status`.
-    image_hash : Out(32)
-        From the header.
+    facts : Out(stream.Signature(Fact()))
+        The hash of the image, whenever the header is checked.
     """
     def __init__(self, config):
         self._config = config
         super().__init__({
-            "awake":      In(1),
-            "requests":   Out(stream.Signature(Request)),
+            "requests":   Out(stream.Signature(16)),
             "halves":     In(stream.Signature(16)),
+            "idle":       In(1),
             "packets":    Out(stream.Signature(16)),
             "done":       In(1),
             "run":        In(1),
@@ -68,137 +66,91 @@ class Loader(wiring.Component):
             "cleared":    In(1),
             "counting":   Out(1),
             "status":     Out(8, init=Status.STARTING),
-            "image_hash": Out(32),
+            "facts":      Out(stream.Signature(Fact())),
         })
 
     def elaborate(self, platform):
-        config, halves = self._config, self.halves
+        halves, requests, facts = self.halves, self.requests, self.facts
         m = Module()
 
-        address = Signal(24)
-        left    = Signal(24)  # halfwords of the section that have not come yet
-        part    = Signal(Part)
-        m.d.comb += self.requests.payload.address.eq(address)
-        m.d.comb += self.requests.payload.halves.eq(left)
-        taken = halves.valid & halves.ready
-        with m.If(taken):
-            m.d.sync += left.eq(left - 1)
+        part = Signal(Part)
+        # Nibbles of a section that were checked, or parts of a request that were made. It begins
+        # anew behind the header.
+        step = Signal(7)
+        last = Signal()
+        m.d.comb += last.eq(step[:2] == 3)
 
-        # The header is kept as it comes, at the numbers of halfwords that were left.
-        m.submodules.header = header = Memory(
-            shape=16, depth=32, init=[], attrs={"ram_style": "block", "no_rw_check": True})
-        keep = header.write_port()
-        fact = header.read_port()
-        step = Signal(range(9))  # halfwords of the header that were asked for
-        m.d.comb += keep.addr.eq(left)
-        m.d.comb += keep.data.eq(halves.payload)
-        with m.Switch(part):
-            with m.Case(Part.HEADER):
-                m.d.comb += fact.addr.eq(header_place("magic") - step)
-            for section, name in SECTIONS.items():
-                with m.Case(section):
-                    m.d.comb += fact.addr.eq(header_place(f"{name}_address") - step)
+        m.submodules.crc = crc = Crc32()
+        m.d.comb += crc.nibble.eq(halves.payload.word_select(step[:2], 4))
 
-        # The CRC takes octets, the lower one of a halfword first.
-        high = Signal()
-        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
-        m.d.comb += crc.data.eq(halves.payload.word_select(high, 8))
+        # Fields of the header are looked at as they come, eight nibbles each. Kept is which of
+        # the first three is the first that is not as it should be, from 3 downwards.
+        wanted = Signal(4)
+        flaw   = Signal(2)
+        with m.Switch(step[:5]):
+            for index, nibble in enumerate(self._wanted()):
+                with m.Case(index):
+                    m.d.comb += wanted.eq(nibble)
+        m.d.comb += facts.payload.index.eq(step[:3])
+        m.d.comb += facts.payload.nibble.eq(crc.nibble)
 
-        verdict  = Signal(8)   # the status, once the image is refused
-        wanted   = Signal(16)  # of the first fields of the header
-        expected = zip(("magic", "version", "config_hash"), (MAGIC, VERSION, config.hash),
-                       (Status.NO_IMAGE, Status.WRONG_VERSION, Status.WRONG_CONFIG), strict=True)
+        # The magic number comes before the CRC: where it is wrong, there is no header.
+        refused = Signal()
+        verdict = Signal(8)
+        m.d.comb += refused.eq(~crc.match | (flaw != 0))
+        m.d.comb += verdict.eq(Cat(~flaw, Const(Status.NO_IMAGE >> 2, 6)))
+        with m.If(~crc.match & (flaw != 3)):
+            with m.Switch(part):
+                for section in range(Part.LOAD):
+                    with m.Case(section):
+                        m.d.comb += verdict.eq(Status.CORRUPT_HEADER + section)
 
         with m.FSM(name="state") as state:
-            with m.State("WAKE"):
+            with m.State("START"):
                 m.d.sync += self.status.eq(Status.STARTING)
                 m.d.sync += part.eq(Part.HEADER)
-                m.d.sync += address.eq(config.image_offset)
-                m.d.sync += left.eq(HEADER_HALVES)
-                with m.If(self.awake):
-                    m.next = "ASK"
-
-            with m.State("LOOK UP"):
-                m.d.sync += step.eq(step + 1)
-                with m.Switch(step):
-                    with m.Case(1):
-                        m.d.sync += address[:16].eq(fact.data)
-                    with m.Case(2):
-                        m.d.sync += address[16:].eq(fact.data)
-                    with m.Case(3):
-                        m.d.sync += left[:16].eq(fact.data)
-                    with m.Case(4):
-                        m.d.sync += left[16:].eq(fact.data)
-                        m.next = "ASK"
+                m.d.sync += flaw.eq(0)
+                m.next = "ASK"
 
             with m.State("ASK"):
-                m.d.comb += self.requests.valid.eq(1)
+                m.d.comb += requests.valid.eq(self.cleared)
                 m.d.comb += crc.start.eq(1)
-                m.d.sync += high.eq(0)
-                m.d.sync += step.eq(0)
-                with m.If(self.requests.ready):
-                    m.next = "CHECK"
-                    with m.If(part >= Part.LOAD):
-                        m.next = "CARRY OUT"
+                with m.If(requests.valid & requests.ready):
+                    m.d.sync += step.eq(step + 1)
+                    with m.If(last):
+                        m.d.sync += step.eq(0)
+                        m.next = "PASS"
+                        with m.If(part == Part.HEADER):
+                            m.next = "CHECK"
+
+            with m.State("PASS"):
+                m.d.comb += requests.valid.eq(halves.valid)
+                m.d.comb += halves.ready.eq(requests.ready)
+                with m.If(requests.valid & requests.ready):
+                    m.d.sync += step.eq(step + 1)
+                    with m.If(last):
+                        m.d.sync += step.eq(0)
+                        m.next = "CHECK"
+                        with m.If(part >= Part.LOAD):
+                            m.next = "CARRY OUT"
 
             with m.State("CHECK"):
-                m.d.comb += crc.valid.eq(halves.valid)
-                m.d.comb += halves.ready.eq(high)
-                m.d.sync += high.eq(high ^ halves.valid)
-                m.d.comb += keep.en.eq(halves.valid & high & (part == Part.HEADER))
-                with m.If(halves.valid & high & (left == 1)):
-                    m.next = "JUDGE"
-
-            with m.State("JUDGE"):
-                m.d.sync += part.eq(part + 1)
-                m.next = "LOOK UP"
                 with m.If(part == Part.HEADER):
-                    m.d.sync += part.eq(part)
-                    m.next = "COMPARE"
-                with m.Elif(~crc.match_detected):
-                    m.d.sync += verdict.eq(Status.CORRUPT_HEADER + part)
-                    m.next = "REFUSE"
-
-            with m.State("COMPARE"):
-                # The magic number comes before the CRC: where it is wrong, there is no header.
-                m.d.sync += step.eq(step + 1)
-                with m.Switch(step):
-                    for index, (_, value, status) in enumerate(expected):
-                        for high_half in (0, 1):
-                            with m.Case(2 * index + high_half + 1):
-                                m.d.comb += wanted.eq(value >> 16 * high_half & 0xFFFF)
-                                m.d.sync += verdict.eq(status)
-                    with m.Case(7):
-                        m.d.sync += self.image_hash[:16].eq(fact.data)
-                    with m.Case(8):
-                        m.d.sync += self.image_hash[16:].eq(fact.data)
-                        m.d.sync += step.eq(0)
-                        m.d.sync += part.eq(Part.RESIDENT)
-                        m.next = "LOOK UP"
-                with m.If((step == 3) & ~crc.match_detected):
-                    m.d.sync += verdict.eq(Status.CORRUPT_HEADER)
-                    m.next = "REFUSE"
-                with m.Elif((step >= 1) & (step <= 6) & (fact.data != wanted)):
-                    m.next = "REFUSE"
-
-            with m.State("REFUSE"):
-                m.d.sync += self.status.eq(verdict)
-                with m.If(self.reload):
-                    m.next = "WAKE"
-
-            with m.State("READY"):
-                m.d.sync += self.status.eq(Status.READY)
-                with m.If(self.reload):
-                    m.next = "WAKE"
-                with m.Elif(self.run):
-                    m.d.sync += self.status.eq(Status.RUNNING)
-                    m.d.comb += self.clear.eq(1)
-                    m.d.sync += part.eq(Part.FRAME)
-                    m.next = "CLEAR"
-
-            with m.State("CLEAR"):
-                with m.If(self.cleared):
-                    m.next = "LOOK UP"
+                    m.d.comb += facts.valid.eq(halves.valid & (step[3:] == 3))
+                    with m.If(halves.valid & (step[5:] == 0) & (crc.nibble != wanted)
+                              & (flaw == 0)):
+                        m.d.sync += flaw.eq(~step[3:5])
+                m.d.comb += crc.valid.eq(halves.valid & (facts.ready | ~facts.valid))
+                m.d.comb += halves.ready.eq(crc.valid & last)
+                with m.If(crc.valid):
+                    m.d.sync += step.eq(step + 1)
+                with m.If(self.idle):
+                    m.d.sync += step.eq(0)
+                    m.d.sync += part.eq(part + 1)
+                    m.next = "ASK"
+                    with m.If(refused):
+                        m.d.sync += self.status.eq(verdict)
+                        m.next = "REST"
 
             with m.State("CARRY OUT"):
                 m.d.comb += self.packets.valid.eq(halves.valid)
@@ -207,14 +159,44 @@ class Loader(wiring.Component):
                     m.next = "DROP"
 
             with m.State("DROP"):  # the CRC
-                m.d.comb += halves.ready.eq(left != 0)
-                with m.If(left == 0):
-                    m.next = "READY"
+                m.d.comb += halves.ready.eq(1)
+                with m.If(self.idle):
+                    m.d.sync += self.status.eq(Status.READY)
+                    m.next = "REST"
 
+            with m.State("REST"):
+                with m.If(self.reload):
+                    m.next = "START"
+                with m.Elif(self.run & (self.status == Status.READY)):
+                    m.d.sync += self.status.eq(Status.RUNNING)
+                    m.d.comb += self.clear.eq(1)
+                    m.d.sync += part.eq(Part.FRAME)
+                    m.next = "ASK"
+
+        m.d.comb += requests.payload.eq(halves.payload)
+        with m.If(state.ongoing("ASK")):
+            with m.Switch(Cat(step[:2], part)):
+                for asked in Part:
+                    for index, half in enumerate(self._request(asked)):
+                        with m.Case(index + 4 * asked):
+                            m.d.comb += requests.payload.eq(half)
         m.d.comb += self.packets.payload.eq(halves.payload)
-        m.d.comb += self.counting.eq((part == Part.FRAME)
-                                     & (state.ongoing("ASK") | state.ongoing("CARRY OUT")))
+        m.d.comb += self.counting.eq((part == Part.FRAME) & (
+            (state.ongoing("PASS") & last) | state.ongoing("CARRY OUT")))
         return m
+
+    def _wanted(self):
+        """Return the nibbles with which the header must begin."""
+        for value in (MAGIC, VERSION, self._config.hash):
+            yield from (value >> 4 * index & 15 for index in range(8))
+
+    def _request(self, part):
+        """Return the halfwords that ask for the header, or for its fields of a section."""
+        address, halves = self._config.image_offset, HEADER_HALVES
+        if part in SECTIONS:
+            address += 4 * HEADER.index(f"{SECTIONS[part]}_address")
+            halves = 4
+        return address & 0xFFFF, address >> 16, halves, 0
 
 
 class Part(enum.IntEnum):
@@ -233,9 +215,3 @@ class Part(enum.IntEnum):
 
 SECTIONS = {Part.RESIDENT: "resident", Part.PROGRAM: "program", Part.META: "meta",
             Part.LOAD: "resident", Part.FRAME: "program"}
-
-
-def header_place(name):
-    """Return how many halfwords of the header are left when a field comes."""
-    return HEADER_HALVES - 2 * HEADER.index(name)
-

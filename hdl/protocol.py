@@ -2,11 +2,12 @@
 
 A packet is, in octets::
 
-    SYNC | command | sequence | length | payload (length octets) | CRC high | CRC low
+    SYNC | command | sequence | length | payload (length octets) | CRC low | CRC high
 
 The CRC covers everything between SYNC and itself. Integers in a payload are little-endian. Every
 request is answered by one reply with the same sequence: its command with the bits ``REPLY`` set,
-or with the bits ``REFUSAL`` set and an `Error` as its only payload octet.
+or with the bits ``REFUSAL`` set and an `Error` as its only payload octet. Of a command that is
+none, the reply has the bits of ``COMMAND_MASK``.
 
 ========  =====================================  =========================================
 command   payload of the request                 payload of the reply
@@ -32,17 +33,19 @@ from enum import IntEnum
 from typing import NamedTuple
 
 
-__all__ = ["ADDRESS_OCTETS", "COUNTERS", "CRC_INIT", "GAP_OCTETS", "IDENTITY",
-           "MAX_PAYLOAD", "MAX_READ", "MAX_WRITE", "REFUSAL", "REPLY", "STATE", "SYNC", "VERSION",
-           "Command", "Error", "Packet", "Status", "address", "crc16", "pack", "pack_fields",
-           "unpack", "unpack_fields"]
+__all__ = ["ADDRESS_OCTETS", "COMMAND_MASK", "COUNTERS", "CRC_INIT", "CRC_POLYNOMIAL",
+           "GAP_OCTETS", "IDENTITY", "MAX_PAYLOAD", "MAX_READ", "MAX_WRITE", "REFUSAL", "REPLY",
+           "STATE", "SYNC", "VERSION", "Command", "Error", "Packet", "Status", "address", "crc16",
+           "pack", "pack_fields", "unpack", "unpack_fields"]
 
 
 VERSION        = 2
 SYNC           = 0xA5
 REPLY          = 0x80     # set in the command of a reply
 REFUSAL        = 0xC0     # set in the command of a reply that bears an error
+COMMAND_MASK   = 0x07     # bits of the command of a reply that are those of the request
 CRC_INIT       = 0xFFFF
+CRC_POLYNOMIAL = 0x8408   # 0x1021 with its bits reversed
 MAX_PAYLOAD    = 255
 ADDRESS_OCTETS = 3
 MAX_WRITE      = MAX_PAYLOAD - ADDRESS_OCTETS
@@ -92,7 +95,10 @@ class Status(IntEnum):
 # Fields of a payload and their octets, in the order in which they travel
 
 STATE = {"status": 1, "last_run": 1}
-IDENTITY = {"protocol": 1, "isa": 1} | STATE | {"config_hash": 4, "image_hash": 4}
+IDENTITY = STATE | {"protocol": 1, "isa": 1, "config_hash": 4, "image_hash": 4}
+
+
+_REVERSED = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
 
 
 class Packet(NamedTuple):
@@ -104,8 +110,9 @@ class Packet(NamedTuple):
 
 
 def crc16(octets):
-    """Return the CRC-16 of ``octets`` (polynomial 0x1021, highest bit first)."""
-    return crc_hqx(octets, CRC_INIT)
+    """Return the CRC-16 of ``octets`` (polynomial 0x1021, lowest bit first, as on the line)."""
+    value = crc_hqx(octets.translate(_REVERSED), CRC_INIT)
+    return _REVERSED[value & 0xFF] << 8 | _REVERSED[value >> 8]
 
 
 def pack(command, sequence, payload=b""):
@@ -115,7 +122,7 @@ def pack(command, sequence, payload=b""):
     if len(payload) > MAX_PAYLOAD:
         raise ValueError(f"'payload' must have at most {MAX_PAYLOAD} octets, not {len(payload)}")
     body = bytes((command, sequence, len(payload))) + payload
-    return bytes((SYNC,)) + body + crc16(body).to_bytes(2, "big")
+    return bytes((SYNC,)) + body + crc16(body).to_bytes(2, "little")
 
 
 def unpack(octets):
@@ -125,7 +132,7 @@ def unpack(octets):
         raise ValueError(f"A packet must have {size} octets, not {len(octets)}")
     if octets[0] != SYNC:
         raise ValueError(f"A packet must begin with {SYNC:#04x}, not {octets[0]:#04x}")
-    check, expected = int.from_bytes(octets[-2:], "big"), crc16(octets[1:-2])
+    check, expected = int.from_bytes(octets[-2:], "little"), crc16(octets[1:-2])
     if check != expected:
         raise ValueError(f"The CRC of the packet must be {expected:#06x}, not {check:#06x}")
     return Packet(octets[1], octets[2], bytes(octets[4:-2]))

@@ -99,7 +99,7 @@ class Accelerator(wiring.Component):
         connect(m, flash.halves, loader.halves)
         connect(m, loader.packets, fetch.halves)
         connect(m, fetch.layers, engine.layers)
-        m.d.comb += loader.awake.eq(flash.awake)
+        m.d.comb += loader.idle.eq(flash.idle)
         m.d.comb += loader.done.eq(fetch.done)
         m.d.comb += fetch.idle.eq(engine.idle)
 
@@ -213,7 +213,7 @@ class Accelerator(wiring.Component):
         m.d.comb += loader.run.eq(link.run)
         m.d.comb += loader.reload.eq(link.reload)
         m.d.comb += link.status.eq(loader.status)
-        m.d.comb += link.image_hash.eq(loader.image_hash)
+        connect(m, link.facts, loader.facts)
         m.d.comb += loader.cleared.eq(~counters.clearing)
         m.d.comb += counters.clear.eq(loader.clear)
         m.d.comb += counters.count.eq(loader.counting)

@@ -1,4 +1,4 @@
-"""Serial line: eight data bits, least significant first, no parity, one stop bit."""
+"""Serial line: eight data bits, lowest first, no parity, one stop bit."""
 
 from amaranth import *
 from amaranth.lib import stream, wiring
@@ -6,12 +6,15 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 
-__all__ = ["CHARACTER_BITS", "UartReceiver", "UartTransmitter", "divisor"]
+__all__ = ["CHARACTER_BITS", "Uart", "divisor"]
 
 
 CHARACTER_BITS  = 10     # start, eight data, stop
 _MIN_DIVISOR    = 4
 _MAX_BAUD_ERROR = 0.025  # leaves as much again for the clocks of both ends
+
+# What `Uart` counts: eight data bits between start and stop
+IDLE, START, STOP = 0, 6, 15
 
 
 def divisor(clock_hz, baud):
@@ -23,18 +26,14 @@ def divisor(clock_hz, baud):
     return cycles
 
 
-def _check_divisor(value):
-    if value < _MIN_DIVISOR:
-        raise ValueError(f"'divisor' must be at least {_MIN_DIVISOR}, not {value!r}")
+class Uart(wiring.Component):
+    """Octets on a serial line, one at a time and one way at a time.
 
-
-class UartReceiver(wiring.Component):
-    """Octets from a serial line.
-
-    An octet is offered for one cycle, half a bit before its stop bit ends. A character whose stop
-    bit is low is dropped, and so is a start bit that is over before its middle. Sampling is in
-    the middle of a bit, to within half a cycle, counted from the edge of the start bit; the clocks
-    of both ends may differ by 2 % at any ``divisor``.
+    While ``sending``, octets of ``replies`` go out, one in ten bit times at most. Otherwise octets
+    are taken from the line. A character whose stop bit is low is dropped, and so is a start bit
+    that is over before its middle. Sampling is in the middle of a bit, to within half a cycle,
+    counted from the edge of the start bit; the clocks of both ends may differ by 2 % at any
+    ``divisor``.
 
     Parameters
     ----------
@@ -45,100 +44,86 @@ class UartReceiver(wiring.Component):
     -------
     rx : In(1)
         The line, high when idle; asynchronous to the clock.
-    octets : Out(stream.Signature(8, always_ready=True))
-        What arrived.
-    active : Out(1)
-        A character is arriving.
-    """
-    def __init__(self, *, divisor):
-        _check_divisor(divisor)
-        self._divisor = divisor
-
-        super().__init__({
-            "rx":     In(1, init=1),
-            "octets": Out(stream.Signature(8, always_ready=True)),
-            "active": Out(1),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-
-        line     = Signal(init=1)
-        previous = Signal(init=1)
-        timer    = Signal(range(self._divisor))
-        bits     = Signal(range(CHARACTER_BITS))
-
-        m.submodules.synchronizer = FFSynchronizer(self.rx, line, init=1)
-        m.d.sync += previous.eq(line)
-        m.d.sync += self.octets.valid.eq(0)
-
-        with m.If(~self.active):
-            m.d.sync += self.active.eq(previous & ~line)
-            m.d.sync += timer.eq(self._divisor // 2 - 1)
-            m.d.sync += bits.eq(CHARACTER_BITS - 1)
-        with m.Elif(timer != 0):
-            m.d.sync += timer.eq(timer - 1)
-        with m.Else():
-            m.d.sync += timer.eq(self._divisor - 1)
-            m.d.sync += bits.eq(bits - 1)
-            with m.If(bits == 0):
-                m.d.sync += self.active.eq(0)
-                m.d.sync += self.octets.valid.eq(line)
-            with m.Else():
-                m.d.sync += self.octets.payload.eq(Cat(self.octets.payload[1:], line))
-            with m.If((bits == CHARACTER_BITS - 1) & line):
-                m.d.sync += self.active.eq(0)
-
-        return m
-
-
-class UartTransmitter(wiring.Component):
-    """Octets to a serial line.
-
-    The start bit begins in the cycle after an octet is taken; the next octet is taken
-    ``10 * divisor + 1`` cycles after it at the earliest.
-
-    Parameters
-    ----------
-    divisor : int
-        Cycles per bit, at least 4.
-
-    Members
-    -------
-    octets : In(stream.Signature(8))
-        What to send.
     tx : Out(1)
-        The line, high when idle; straight from a register.
+        The line, high when idle.
+    sending : In(1)
+        Which way; must not change while a character is under way.
+    replies : In(stream.Signature(8))
+        What to send.
+    checking, check : In(1)
+        While ``checking``, bits of ``check`` go out in place of those of the octet.
+    octet : Out(8)
+        What passed, either way, where ``passed`` (Out(1)) is set. That is for one cycle, about the
+        middle of the stop bit of an octet that arrives, and at the beginning of that of an octet
+        that leaves.
+    bit : Out(1)
+        A bit of the octet, the lowest first, where ``bit_passed`` (Out(1)) is set.
+    low : Out(1)
+        The other end pulls the line down.
+    beat : Out(1)
+        High for one cycle in a bit time; an octet begins to leave then.
     """
     def __init__(self, *, divisor):
-        _check_divisor(divisor)
+        if divisor < _MIN_DIVISOR:
+            raise ValueError(f"'divisor' must be at least {_MIN_DIVISOR}, not {divisor!r}")
         self._divisor = divisor
 
         super().__init__({
-            "octets": In(stream.Signature(8)),
-            "tx":     Out(1, init=1),
+            "rx":         In(1, init=1),
+            "tx":         Out(1, init=1),
+            "sending":    In(1),
+            "replies":    In(stream.Signature(8)),
+            "checking":   In(1),
+            "check":      In(1),
+            "octet":      Out(8),
+            "passed":     Out(1),
+            "bit":        Out(1),
+            "bit_passed": Out(1),
+            "low":        Out(1),
+            "beat":       Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
 
-        shift = Signal(9, init=0x1FF)
+        # Counts up to the stop bit, and wraps to IDLE behind it.
+        bits  = Signal(4)
         timer = Signal(range(self._divisor))
-        bits  = Signal(range(CHARACTER_BITS + 1))
-
-        m.d.comb += self.tx.eq(shift[0])
-        m.d.comb += self.octets.ready.eq(bits == 0)
-
-        with m.If(self.octets.ready):
-            with m.If(self.octets.valid):
-                m.d.sync += shift.eq(Cat(Const(0, 1), self.octets.payload))
-                m.d.sync += bits.eq(CHARACTER_BITS)
+        idle, stops = Signal(), Signal()
+        m.d.comb += idle.eq(bits == IDLE)
+        m.d.comb += stops.eq(bits == STOP)
+        m.d.comb += self.beat.eq(timer == 0)
+        m.d.sync += timer.eq(timer - 1)
+        with m.If(self.beat):
             m.d.sync += timer.eq(self._divisor - 1)
-        with m.Elif(timer != 0):
-            m.d.sync += timer.eq(timer - 1)
-        with m.Else():
-            m.d.sync += shift.eq(Cat(shift[1:], Const(1, 1)))
-            m.d.sync += bits.eq(bits - 1)
-            m.d.sync += timer.eq(self._divisor - 1)
+
+        # Levels are inverted, so that everything begins with 0.
+        previous = Signal()
+        pulls    = Signal()
+        m.submodules.synchronizer = FFSynchronizer(~self.rx, self.low)
+        m.d.sync += previous.eq(self.low)
+        m.d.comb += self.tx.eq(~pulls)
+
+        # What leaves goes round, so that it is there when it has passed.
+        replies, octet = self.replies, self.octet
+        m.d.comb += self.bit.eq(Mux(self.sending, Mux(self.checking, self.check, octet[0]),
+                                    ~self.low))
+        m.d.comb += replies.ready.eq(self.beat & idle & self.sending)
+        m.d.comb += self.bit_passed.eq(self.beat & ~idle & ~stops & (bits != START))
+        m.d.comb += self.passed.eq(self.beat & stops & (self.sending | ~self.low))
+        with m.If(self.beat & ~idle):
+            m.d.sync += bits.eq(bits + 1)
+            m.d.sync += pulls.eq(self.sending & ~stops & ~self.bit)
+            with m.If((bits == START) & ~self.low):
+                m.d.sync += bits.eq(IDLE)
+            with m.If(~stops):
+                m.d.sync += octet.eq(Cat(octet[1:], self.bit))
+        with m.If(replies.ready & replies.valid):
+            m.d.sync += bits.eq(START + 1)
+            m.d.sync += pulls.eq(1)
+            m.d.sync += octet.eq(replies.payload)
+        with m.If(idle & ~self.sending & self.low & ~previous):
+            m.d.sync += bits.eq(START)
+            m.d.sync += timer.eq(self._divisor // 2 - 1)
 
         return m

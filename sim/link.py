@@ -62,8 +62,8 @@ class LinkModel:
         else:
             error = self._judge(request)
         if error:
-            return protocol.pack(request.command | protocol.REFUSAL, request.sequence,
-                                 bytes((error,)))
+            return protocol.pack(request.command & protocol.COMMAND_MASK | protocol.REFUSAL,
+                                 request.sequence, bytes((error,)))
         return protocol.pack(request.command | protocol.REPLY, request.sequence,
                              self._obey(request))
 

@@ -23,6 +23,10 @@ void native_trace(const net_input_t *frames, net_output_t *outputs, size_t count
         net_run(frames + i * NET_INPUT_LENGTH, outputs + i * NET_OUTPUTS);
 }
 #else
+/* Bytes of constants, and of stack for tensors. */
+extern const size_t native_memory[2];
+const size_t native_memory[2] = {NET_WEIGHT_BYTES, NET_SCRATCH_BYTES};
+
 void native_run(const net_input_t *frames, net_output_t *outputs, size_t count);
 
 void native_run(const net_input_t *frames, net_output_t *outputs, size_t count)

@@ -1,10 +1,7 @@
 """Compiles the generated C of a network, and runs it from Python."""
 
 import ctypes
-import os
-import shlex
 import shutil
-import subprocess
 import tempfile
 import weakref
 from functools import cached_property
@@ -15,16 +12,15 @@ import numpy as np
 from compiler import golden
 from compiler.codegen.c import generate
 from compiler.codegen.tensors import Form, Tensor
-from compiler.errors import MissingToolError, ToolError, UserError
+from compiler.errors import UserError
 from compiler.ir import Binary, Graph, value_range
+from compiler.tools import c_compiler, compile_c
 
 
-__all__ = ["Native", "c_compiler", "compile_c", "pack_bits"]
+__all__ = ["Native", "pack_bits"]
 
 CTYPES = {"uint64_t": np.uint64, "uint32_t": np.uint32, "uint16_t": np.uint16,
           "uint8_t": np.uint8, "int32_t": np.int32, "int8_t": np.int8}
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-ffp-contract=off")
-COMPLAINTS = 3  # lines of what the compiler said, in our error
 
 
 class Native:
@@ -90,6 +86,12 @@ class Native:
         values = made.astype(np.int64)
         return 2 * values - 1 if isinstance(self.plan.output.type, Binary) else values
 
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Bytes of constants, and of stack that `net_run` takes for tensors."""
+        weights, temporaries = (ctypes.c_size_t * 2).in_dll(self._library, "native_memory")
+        return weights, temporaries
+
     def _made(self, frames):
         return np.empty((frames, self.plan.output.count), CTYPES[self.plan.output.ctype])
 
@@ -116,29 +118,6 @@ def pack_bits(values: np.ndarray, tensor: Tensor) -> np.ndarray:
     padded[..., :tensor.channels] = pixels > 0
     words = np.packbits(padded, axis=-1, bitorder="little").view(f"<u{tensor.unit // 8}")
     return words.reshape(len(values), -1).astype(CTYPES[tensor.ctype])
-
-
-def c_compiler() -> list[str]:
-    """Return the command of the C compiler: what CC says, else cc, gcc or clang."""
-    chosen = os.environ.get("CC")
-    names = [chosen] if chosen else ["cc", "gcc", "clang"]
-    for name in names:
-        command = shlex.split(name)
-        if command and shutil.which(command[0]):
-            return command
-    raise MissingToolError(f"A C compiler must be installed (gcc or clang), or named in CC; "
-                           f"found none as {', '.join(names)}")
-
-
-def compile_c(sources: list[Path], output: Path, flags: tuple[str, ...]) -> None:
-    """Compile strictly; raises ToolError with the compiler's complaint where it fails."""
-    command = [*c_compiler(), *STRICT, *flags, *map(str, sources), "-o", str(output), "-lm"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        lines = result.stderr.strip().splitlines()
-        lines = [line for line in lines if "error" in line][:COMPLAINTS] or lines[-COMPLAINTS:]
-        raise ToolError(f"The C compiler must take {sources[0].name}, not fail with status "
-                        f"{result.returncode}: " + " / ".join(lines))
 
 
 def _pointer(array):

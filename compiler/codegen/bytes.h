@@ -1,7 +1,8 @@
 /* Sums of products of bytes, on blocks of up to 64 channels.
  *
- * Inputs have no sign; those that had one are 128 more than they were. Four weights of a channel
- * lie side by side, then the next channel's; then the next four of every channel.
+ * Inputs are taken four by four, in each row of a window. The four weights of a channel lie side
+ * by side, then the next channel's; then the next four of every channel. Inputs have no sign:
+ * `flip` turns the highest bits of those that have one, which makes them 128 more.
  */
 #ifndef NET_BYTES_H
 #define NET_BYTES_H
@@ -86,62 +87,82 @@ NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, int narrow)
 
 #endif
 
+NET_INLINE uint32_t load_quad(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16
+           | (uint32_t)bytes[3] << 24;
+}
+
+/* Four bytes from `at` on, or those that are left of a row, and 0. */
+NET_INLINE uint32_t row_quad(const uint8_t *row, size_t length, size_t at)
+{
+    if (length - at >= 4)
+        return load_quad(row + at);
+    return load_quad(row + length - 4) >> 8 * (4 - (length - at));
+}
+
 #ifdef DOT_LANES
 
-NET_INLINE void dot_lanes(const int8_t *weights, size_t lanes, const uint8_t *input, size_t quads,
-                          int narrow, size_t vectors, int32_t *sums)
+NET_INLINE void dot_lanes(const int8_t *weights, size_t lanes, const byte_view_t *view,
+                          uint32_t flip, int narrow, size_t vectors, int32_t *sums)
 {
     dot_t totals[DOT_UNROLL];
     for (size_t v = 0; v < vectors; v++)
         totals[v] = dot_spread(0);
-    for (size_t quad = 0; quad < quads; quad++, input += 4, weights += 4 * lanes) {
-        const dot_t four = dot_spread((uint32_t)input[0] | (uint32_t)input[1] << 8
-                                      | (uint32_t)input[2] << 16 | (uint32_t)input[3] << 24);
-        for (size_t v = 0; v < vectors; v++)
-            totals[v] = dot_add(totals[v], four, dot_load(weights + 4 * DOT_LANES * v), narrow);
-    }
+    const uint8_t *row = view->bytes;
+    for (size_t y = 0; y < view->rows; y++, row += view->apart)
+        for (size_t at = 0; at < view->length; at += 4, weights += 4 * lanes) {
+            const dot_t four = dot_spread(row_quad(row, view->length, at) ^ flip);
+            for (size_t v = 0; v < vectors; v++)
+                totals[v] = dot_add(totals[v], four, dot_load(weights + 4 * DOT_LANES * v),
+                                    narrow);
+        }
     for (size_t v = 0; v < vectors; v++)
         dot_store(sums + DOT_LANES * v, totals[v]);
 }
 
-NET_INLINE void dot_block(const int8_t *weights, size_t lanes, const uint8_t *input, size_t quads,
-                          int narrow, int32_t *sums)
+NET_INLINE void dot_block(const int8_t *weights, size_t lanes, const byte_view_t *view,
+                          uint32_t flip, int narrow, int32_t *sums)
 {
     size_t lane = 0;
     for (; lane + DOT_UNROLL * DOT_LANES <= lanes; lane += DOT_UNROLL * DOT_LANES)
-        dot_lanes(weights + 4 * lane, lanes, input, quads, narrow, DOT_UNROLL, sums + lane);
+        dot_lanes(weights + 4 * lane, lanes, view, flip, narrow, DOT_UNROLL, sums + lane);
     for (; lane < lanes; lane += DOT_LANES)
-        dot_lanes(weights + 4 * lane, lanes, input, quads, narrow, 1, sums + lane);
+        dot_lanes(weights + 4 * lane, lanes, view, flip, narrow, 1, sums + lane);
 }
 
 #else
 
-NET_INLINE void dot_block(const int8_t *weights, size_t lanes, const uint8_t *input, size_t quads,
-                          int narrow, int32_t *sums)
+NET_INLINE void dot_block(const int8_t *weights, size_t lanes, const byte_view_t *view,
+                          uint32_t flip, int narrow, int32_t *sums)
 {
     (void)narrow;
     for (size_t lane = 0; lane < lanes; lane++)
         sums[lane] = 0;
-    for (size_t quad = 0; quad < quads; quad++, input += 4)
-        for (size_t lane = 0; lane < lanes; lane++, weights += 4)
-            sums[lane] += input[0] * weights[0] + input[1] * weights[1] + input[2] * weights[2]
-                          + input[3] * weights[3];
+    const uint8_t *row = view->bytes;
+    for (size_t y = 0; y < view->rows; y++, row += view->apart)
+        for (size_t at = 0; at < view->length; at += 4) {
+            const uint32_t quad = row_quad(row, view->length, at) ^ flip;
+            const int a = quad & 255, b = quad >> 8 & 255, c = quad >> 16 & 255, d = quad >> 24;
+            for (size_t lane = 0; lane < lanes; lane++, weights += 4)
+                sums[lane] += a * weights[0] + b * weights[1] + c * weights[2] + d * weights[3];
+        }
 }
 
 #endif
 
 /* Sums of products with weights of 8 bits. */
-NET_SHARED void byte_sums(const int8_t *weights, size_t lanes, const uint8_t *input, size_t quads,
-                          int32_t *sums)
+NET_SHARED void byte_sums(const int8_t *weights, size_t lanes, const byte_view_t *view,
+                          uint32_t flip, int32_t *sums)
 {
-    dot_block(weights, lanes, input, quads, 0, sums);
+    dot_block(weights, lanes, view, flip, 0, sums);
 }
 
 /* The same with weights of -64 .. 64: the sum of two products fits 16 bits. */
-NET_SHARED void narrow_byte_sums(const int8_t *weights, size_t lanes, const uint8_t *input,
-                                 size_t quads, int32_t *sums)
+NET_SHARED void narrow_byte_sums(const int8_t *weights, size_t lanes, const byte_view_t *view,
+                                 uint32_t flip, int32_t *sums)
 {
-    dot_block(weights, lanes, input, quads, 1, sums);
+    dot_block(weights, lanes, view, flip, 1, sums);
 }
 
 #endif

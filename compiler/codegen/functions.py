@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from compiler.codegen import tables
-from compiler.codegen.plan import Kernel, Plan, Stage
+from compiler.codegen.plan import Kernel, Plan, Stage, Window
 from compiler.codegen.tensors import Form, Tensor
-from compiler.ir import Binary, Requantize, TensorType, Threshold, value_range
+from compiler.ir import Binary, Dense, MaxPool, Requantize, TensorType, Threshold, value_range
 
 
 __all__ = ["Source", "one_line", "stage_function", "stage_line", "suffix"]
@@ -88,8 +88,8 @@ def stage_function(stage: Stage, name: str, plan: Plan, source: Source) -> str:
                   f"    for (size_t x = 0; x < {width}; x++) {{",
                   *(f"        {line}" for line in inside), "    }"]
     looks = any(f"&{name}_window" in line for line in inside)
-    return "\n".join([*[_window_table(stage, name)] * looks, head, "{",
-                      *(f"    {line}" for line in (*before, *inside)), "}"])
+    window = [_window_table(stage, name)] if looks else []
+    return "\n".join([*window, head, "{", *(f"    {line}" for line in (*before, *inside)), "}"])
 
 
 def _window_table(stage: Stage, name: str) -> str:
@@ -98,14 +98,15 @@ def _window_table(stage: Stage, name: str) -> str:
     height, width, channels = given.picture
     in_planes = given.form is Form.PLANES
     words, planes = (given.words, given.planes) if in_planes else (channels, 1)
+    window: Window | MaxPool = stage.window
+    seen, tap, length = stage.seen, stage.tap, stage.window_words
     if stage.layer is None and stage.pool:
-        pool = stage.pool
-        kernel, stride, pads, seen, tap, length = (pool.kernel, pool.stride, pool.pads, channels,
-                                                   0, 0)
-    else:
-        window = stage.window
-        kernel, stride, pads = window.kernel, window.stride, window.pads
-        seen, tap, length = stage.seen, stage.tap, stage.window_words
+        window, seen, tap, length = stage.pool, channels, 0, 0
+    elif not in_planes:
+        tap, length = 0, tables.row_bytes(stage)
+        if isinstance(stage.layer, Dense):  # all that there is, as one pixel
+            height, width, words, seen, window = 1, 1, given.count, given.count, Window((1, 1))
+    kernel, stride, pads = window.kernel, window.stride, window.pads
     numbers = (height, width, words, planes, *kernel, *stride, *pads[:2], seen, tap, length)
     return f"static const window_t {name}_window = {{{', '.join(map(str, numbers))}}};\n"
 
@@ -201,7 +202,8 @@ def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]
             sums = f"weight_plane_sums({block}, {apart}, lanes, &view, {layer.bits}, {target});"
         case _:
             narrow = "narrow_" if tables.is_narrow(stage) else ""
-            sums = f"{narrow}byte_sums({block}, lanes, window, {tables.quads(stage)}, {target});"
+            flip = "0x80808080" if given.signed else "0"
+            sums = f"{narrow}byte_sums({block}, lanes, &view, {flip}, {target});"
     return buffers, looks, [sums]
 
 
@@ -211,11 +213,12 @@ def _looks(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str
     places = "0, 0" if stage.places == (1, 1) else "y, x"
     first = f"group * {stage.seen}" if window.groups > 1 else "0"
     if stage.kernel is Kernel.BYTES:
-        length = 4 * tables.quads(stage)
+        length = tables.window_bytes(stage)
         source.stack_bytes = max(source.stack_bytes, length + 4 * tables.BLOCK)
         pointer = "input" if given.ctype == "uint8_t" else "(const uint8_t *)input"
-        facts = f"{pointer}, {places}, {first}, {tables.byte_flip(stage)}, window"
-        return [f"uint8_t window[{length}] = {{0}};"], [f"look_bytes(&{name}_window, {facts});"]
+        return [f"uint8_t buffer[{length}];"], [
+            f"const byte_view_t view = look_bytes(&{name}_window, {pointer}, {places}, {first},",
+            "                                    buffer);"]
     length = (given.planes + 1) * stage.window_words
     copied = stage.gathers or any(window.pads)
     source.stack_bytes = max(source.stack_bytes, 4 * tables.BLOCK + 8 * length * copied)

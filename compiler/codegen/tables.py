@@ -8,11 +8,12 @@ import numpy as np
 
 from compiler.codegen.plan import INT32_MAX, Kernel, Stage
 from compiler.codegen.tensors import WORD
-from compiler.ir import Requantize, TensorType, Threshold, value_range
+from compiler.ir import Conv, Requantize, TensorType, Threshold, value_range
 
 
-__all__ = ["BLOCK", "LANES", "LINEAR", "bias", "block_stride", "byte_flip", "format_table",
-           "is_narrow", "level_table", "levels", "padded", "quads", "weights"]
+__all__ = ["BLOCK", "LANES", "LINEAR", "bias", "block_stride", "format_table", "is_narrow",
+           "level_table", "levels", "padded", "requantize_shift", "row_bytes", "weights",
+           "window_bytes"]
 
 Array = np.ndarray[Any, Any]
 
@@ -30,15 +31,21 @@ def padded(channels: int) -> int:
 
 # Weights
 
-def quads(stage: Stage) -> int:
-    """Groups of four bytes in a window."""
+def row_bytes(stage: Stage) -> int:
+    """Bytes of a row of a window, with what fills them up to fours."""
+    rows = stage.window.kernel[0] if isinstance(stage.layer, Conv) else 1
     assert stage.layer is not None
-    return -(-stage.layer.fan_in // 4)
+    return -(-stage.layer.fan_in // rows // 4) * 4
+
+
+def window_bytes(stage: Stage) -> int:
+    """Bytes of a window, in such rows."""
+    return row_bytes(stage) * (stage.window.kernel[0] if isinstance(stage.layer, Conv) else 1)
 
 
 def block_stride(stage: Stage) -> int:
     """Elements of the weight table between two channels, as the first of a block has it."""
-    return 4 * quads(stage) if stage.kernel is Kernel.BYTES else stage.window_words
+    return window_bytes(stage) if stage.kernel is Kernel.BYTES else stage.window_words
 
 
 def weights(stage: Stage) -> Array:
@@ -47,7 +54,7 @@ def weights(stage: Stage) -> Array:
     assert layer is not None
     groups = np.split(layer.weights.astype(np.int64), stage.window.groups)
     if stage.kernel is Kernel.BYTES:
-        return np.concatenate([_quads(group.reshape(len(group), -1)) for group in groups])
+        return np.concatenate([_quads(group, stage) for group in groups])
     if stage.kernel is Kernel.WEIGHT_PLANES:
         assert layer.bits is not None
         return np.concatenate([_lanes(_taps(group >> plane & 1, stage))
@@ -77,11 +84,12 @@ def _lanes(bits: Array) -> Array:
                            for first in range(0, len(words), BLOCK)])
 
 
-def _quads(rows: Array) -> Array:
-    """Bytes of (channels, inputs); in each block of channels, four by four, then by lane."""
-    channels, inputs = rows.shape
-    filled = np.zeros((padded(channels), -(-inputs // 4) * 4), np.int8)
-    filled[:channels, :inputs] = rows
+def _quads(group: Array, stage: Stage) -> Array:
+    """Bytes of (channels, ...); in each block of channels, four of a row, then by lane."""
+    each = row_bytes(stage)
+    rows = group.reshape(len(group), window_bytes(stage) // each, -1)
+    filled = np.zeros((padded(len(rows)), rows.shape[1], each), np.int8)
+    filled[:len(rows), :, :rows.shape[2]] = rows
     fours = filled.reshape(len(filled), -1, 4)
     return np.concatenate([fours[first:first + BLOCK].swapaxes(0, 1).reshape(-1)
                            for first in range(0, len(fours), BLOCK)])
@@ -91,11 +99,6 @@ def is_narrow(stage: Stage) -> bool:
     """Whether the sum of two products of bytes fits 16 bits."""
     assert stage.layer is not None
     return bool(np.abs(stage.layer.weights.astype(np.int64)).max() <= NARROW)
-
-
-def byte_flip(stage: Stage) -> int:
-    """What turns the bytes of a layer's input to such without a sign, by exclusive or."""
-    return 128 if stage.input.signed else 0
 
 
 def bias(stage: Stage) -> Array | None:
@@ -109,7 +112,7 @@ def bias(stage: Stage) -> Array | None:
     added = None if layer.bias is None else np.broadcast_to(layer.bias, layer.channels)
     excess = 1 if stage.kernel is Kernel.WEIGHT_PLANES else 0
     if stage.kernel is Kernel.BYTES:
-        excess = byte_flip(stage)
+        excess = 128 if stage.input.signed else 0
     if excess:
         sums = excess * layer.weights.astype(np.int64).reshape(layer.channels, -1).sum(1)
         return -sums if added is None else added - sums

@@ -19,7 +19,7 @@ typedef struct {
     size_t top, left;     /* zeros ahead of the picture */
     size_t channels;      /* that are seen of a pixel */
     size_t tap;           /* bits that they take in the window */
-    size_t length;        /* words of the window */
+    size_t length;        /* words of the window; of bytes, the length of a row in a copy */
 } window_t;
 
 typedef struct {
@@ -29,6 +29,11 @@ typedef struct {
     size_t planes_apart;
     int32_t inputs;          /* that lie within the picture */
 } view_t;
+
+typedef struct {
+    const uint8_t *bytes;       /* `rows` times `length` that are `apart` */
+    size_t rows, length, apart; /* the length is at least 4 */
+} byte_view_t;
 
 NET_INLINE uint64_t low_bits(size_t count)
 {
@@ -85,6 +90,25 @@ NET_GATHER(gather_u16, uint16_t, 16)
 NET_GATHER(gather_u32, uint32_t, 32)
 NET_GATHER(gather_u64, uint64_t, 64)
 
+/* The same of bytes, from channel `first` on, into `buffer` of rows * length. */
+NET_SHARED void gather_bytes(const window_t *window, const uint8_t *input, size_t y, size_t x,
+                             size_t first, uint8_t *buffer)
+{
+    for (size_t row = 0; row < window->rows; row++, buffer += window->length) {
+        const size_t py = y * window->down + row - window->top;
+        uint8_t *target = buffer;
+        for (size_t column = 0; column < window->columns; column++) {
+            const size_t px = x * window->across + column - window->left;
+            const int inside = py < window->height && px < window->width;
+            const size_t at = inside ? (py * window->width + px) * window->words + first : 0;
+            for (size_t channel = 0; channel < window->channels; channel++)
+                *target++ = inside ? input[at + channel] : 0;
+        }
+        while (target < buffer + window->length)
+            *target++ = 0;
+    }
+}
+
 /* The window at (y, x); `buffer` is for those that leave the picture. */
 NET_INLINE view_t look(const window_t *window, const uint64_t *input, size_t y, size_t x,
                        uint64_t *buffer)
@@ -101,21 +125,23 @@ NET_INLINE view_t look(const window_t *window, const uint64_t *input, size_t y, 
     return view;
 }
 
-/* Copy the window at (y, x) of bytes, with their highest bit inverted where `flip` is 128: what
- * had a sign is then 128 more than it was. */
-NET_INLINE void look_bytes(const window_t *window, const uint8_t *input, size_t y, size_t x,
-                           size_t first, uint8_t flip, uint8_t *buffer)
+/* The window at (y, x) of bytes: in the picture itself where it lies within it, else as a copy
+ * with rows of `length` bytes. */
+NET_INLINE byte_view_t look_bytes(const window_t *window, const uint8_t *input, size_t y, size_t x,
+                                  size_t first, uint8_t *buffer)
 {
-    for (size_t row = 0; row < window->rows; row++) {
-        const size_t py = y * window->down + row - window->top;
-        for (size_t column = 0; column < window->columns; column++) {
-            const size_t px = x * window->across + column - window->left;
-            const int inside = py < window->height && px < window->width;
-            const size_t at = inside ? (py * window->width + px) * window->words + first : 0;
-            for (size_t channel = 0; channel < window->channels; channel++)
-                *buffer++ = (uint8_t)((inside ? input[at + channel] : 0) ^ flip);
-        }
+    const size_t py = y * window->down - window->top, px = x * window->across - window->left;
+    const size_t row = window->columns * window->channels;
+    if (window->channels == window->words && row >= 4
+        && py < window->height && window->rows <= window->height - py
+        && px < window->width && window->columns <= window->width - px) {
+        const byte_view_t view = {input + (py * window->width + px) * window->words,
+                                  window->rows, row, window->width * window->words};
+        return view;
     }
+    gather_bytes(window, input, y, x, first, buffer);
+    const byte_view_t view = {buffer, window->rows, window->length, window->length};
+    return view;
 }
 
 #endif

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -11,9 +13,10 @@ lfc = pytest.importorskip("bench.lfc")
 
 def test_table(capsys):
     lfc.main(["--rounds", "1", "--frames", "2", "--random"])
-    title, _, *rows = capsys.readouterr().out.splitlines()
+    title, _, *rows, memory = capsys.readouterr().out.splitlines()
     assert title == ("784-1024-1024-1024-10, random parameters, 1 rounds of 2 frames, one thread")
     assert [row[:20].strip() for row in rows] == ["ONNX Runtime fp32", "C, from Python", "C"]
+    assert re.match(r"The C has \d+ bytes of constants and takes \d+ bytes of stack$", memory)
 
 
 def test_random_network_in_c():

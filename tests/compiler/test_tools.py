@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from compiler.errors import MissingToolError, ToolError
-from compiler.tools import cache_folder, find, run
+from compiler.tools import built_once, c_compiler, cache_folder, compile_c, find, run
 
 
 def script(folder, text, name="tool"):
@@ -64,3 +64,52 @@ def test_cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder() == tmp_path / "xdg" / "xnorloom"
     assert cache_folder().is_dir()
+
+
+def test_wrong_cc(monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler -m64")
+    with pytest.raises(MissingToolError, match=r"; found none as no-such-compiler -m64$"):
+        c_compiler()
+
+
+def test_cc_with_arguments(monkeypatch):
+    monkeypatch.setenv("CC", f"{sys.executable} -c pass")
+    assert c_compiler() == [sys.executable, "-c", "pass"]
+
+
+def test_compiler_fails(tmp_path):
+    source = tmp_path / "wrong.c"
+    source.write_text("int main(void) { return nothing; }\n")
+    with pytest.raises(ToolError, match=(
+            r"^The C compiler must take wrong\.c, not fail with status 1: .*nothing")) as caught:
+        compile_c([source], tmp_path / "wrong", ())
+    assert "\n" not in str(caught.value)
+
+
+def test_built_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XNORLOOM_CACHE", str(tmp_path))
+    folders = []
+
+    def build(folder):
+        folders.append(folder)
+        (folder / "made").write_bytes(b"made")
+        return folder / "made"
+
+    first = built_once("thing", [b"a", b"b"], build)
+    assert (first.parent, first.name[:6], first.read_bytes()) == (tmp_path, "thing-", b"made")
+    assert built_once("thing", [b"a", b"b"], build) == first
+    assert len(folders) == 1
+    assert built_once("thing", [b"ab", b""], build) != first
+    assert not any(folder.exists() for folder in folders)
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("XNORLOOM_CACHE", str(tmp_path))
+
+    def build(folder):
+        (folder / "made").write_bytes(b"half")
+        raise ToolError("no")
+
+    with pytest.raises(ToolError, match="^no$"):
+        built_once("thing", [], build)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]

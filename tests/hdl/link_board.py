@@ -56,7 +56,7 @@ class SimulatedBoard:
         self._link = Link(CONFIG, ISA, counter_bytes=COUNTER_BYTES, gap_octets=gap_octets)
         self._simulator = Simulator(self._link)
         self._simulator.add_clock(CYCLE)
-        for bench in (self._drive, self._listen, self._serve, self._start):
+        for bench in (self._drive, self._tell, self._listen, self._serve, self._start):
             self._simulator.add_testbench(bench, background=True)
         self.silence()
 
@@ -99,7 +99,6 @@ class SimulatedBoard:
         link, core = self._link, self.core
         while True:
             ctx.set(link.status, core.status)
-            ctx.set(link.image_hash, core.image_hash)
             if not self._outgoing:
                 await ctx.delay(BIT)
                 continue
@@ -108,6 +107,20 @@ class SimulatedBoard:
                 ctx.set(link.rx, bit)
                 await ctx.delay(BIT)
             self._outgoing.popleft()
+
+    async def _tell(self, ctx):
+        facts, told = self._link.facts, None
+        while True:
+            if told == self.core.image_hash:
+                await ctx.delay(BIT)
+                continue
+            told = self.core.image_hash
+            ctx.set(facts.valid, 1)
+            for index in range(8):
+                ctx.set(facts.payload.index, index)
+                ctx.set(facts.payload.nibble, told >> 4 * index & 15)
+                await ctx.tick().until(facts.ready)
+            ctx.set(facts.valid, 0)
 
     async def _listen(self, ctx):
         while True:

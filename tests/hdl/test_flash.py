@@ -2,19 +2,22 @@
 
 import os
 import random
+from itertools import accumulate
 
 import cocotb
 import pytest
 from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth_boards.icebreaker import ICEBreakerPlatform
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
 import hdl.flash
 from hdl.config import Config
-from hdl.flash import FlashReader, FlashTiming, Request, SimulatedPads
+from hdl.flash import FlashReader, FlashTiming, SimulatedPads
 from hdl.flash_queue import FlashQueue
-from sim.bench import pack, reset, start
+from sim.bench import reset, start
+from sim.cells import ice40_cells
 from sim.flash_chip import FlashChip, Part, Start
 from sim.runner import simulate
 
@@ -41,8 +44,9 @@ class PinnedReader(wiring.Component):
     def __init__(self, config):
         self._config = config
         super().__init__({
-            "requests": In(stream.Signature(Request())),
+            "requests": In(stream.Signature(16)),
             "halves":   Out(stream.Signature(16)),
+            "idle":     Out(1),
             "awake":    Out(1),
             "busy":     Out(1),
             "cs_n":     Out(1),
@@ -59,7 +63,7 @@ class PinnedReader(wiring.Component):
         wiring.connect(m, reader.pads, pins.pads)
         wiring.connect(m, wiring.flipped(self.requests), reader.requests)
         wiring.connect(m, wiring.flipped(self.halves), reader.halves)
-        for name in ("awake", "busy"):
+        for name in ("idle", "awake", "busy"):
             m.d.comb += getattr(self, name).eq(getattr(reader, name))
         for name in ("cs_n", "sck", "io_o", "io_oe"):
             m.d.comb += getattr(self, name).eq(getattr(pins, name))
@@ -83,7 +87,8 @@ class Trace:
     """What happened on the streams, and in which core cycle."""
 
     def __init__(self):
-        self.requests, self.halves = [], []  # cycles, and cycles with payloads
+        self.parts, self.halves = [], []     # cycles, and cycles with payloads
+        self.idle = []                       # one entry a cycle
         self.offered, self.ready = [], []    # one entry a cycle
         self.awake = None                    # first cycle
         self.busy = 0                        # how many cycles
@@ -92,7 +97,7 @@ class Trace:
         while True:
             await RisingEdge(dut.clk)
             if dut.requests__valid.value and dut.requests__ready.value:
-                self.requests.append(self.cycles)
+                self.parts.append(self.cycles)
             if dut.halves__valid.value and dut.halves__ready.value:
                 self.halves.append((self.cycles, int(dut.halves__payload.value)))
             if self.awake is None and dut.awake.value:
@@ -100,6 +105,7 @@ class Trace:
             self.busy += int(dut.busy.value)
             self.offered.append(int(dut.requests__valid.value))
             self.ready.append(int(dut.halves__ready.value))
+            self.idle.append(int(dut.idle.value))
 
     @property
     def cycles(self):
@@ -107,10 +113,11 @@ class Trace:
 
 
 async def request(dut, bursts, rng, *, idle):
-    for address, halves in bursts:
+    for part in (part for burst in bursts for number in burst for part in (
+            number & 0xffff, number >> 16 | rng.getrandbits(8) << 8)):
         if idle:
             await ClockCycles(dut.clk, rng.randrange(1, idle))
-        dut.requests__payload.value = pack(Request(), address=address, halves=halves)
+        dut.requests__payload.value = part
         dut.requests__valid.value = 1
         await RisingEdge(dut.clk)
         while not dut.requests__ready.value:
@@ -157,7 +164,8 @@ def expected(bursts):
 
 
 def replay(timing, bursts, trace):
-    """Return when each request and halfword must be taken, by the recurrence of `FlashTiming`.
+    """Return when each part of a request and each halfword must be taken, by the recurrence of
+    `FlashTiming`.
 
     What the user of the reader decides is read from the trace: in which cycles a request was
     offered, and in which a halfword would be taken.
@@ -166,7 +174,9 @@ def replay(timing, bursts, trace):
     accepted, taken = [], []
     free = trace.awake
     for _, halves in bursts:
-        accepted.append(next(at for at in range(free, trace.cycles) if offered[at]))
+        for _ in range(4):
+            accepted.append(next(at for at in range(free, trace.cycles) if offered[at]))
+            free = accepted[-1] + 1
         slot = accepted[-1] + timing.first
         for _ in range(halves):
             if len(taken) >= timing.credits:
@@ -182,7 +192,20 @@ def check(trace, bursts, chip):
     timing = FlashTiming.from_config(config(MODE))
     assert chip.complaints == []
     assert [payload for _, payload in trace.halves] == expected(bursts)
-    assert (trace.requests, [at for at, _ in trace.halves]) == replay(timing, bursts, trace)
+    parts, halves = replay(timing, bursts, trace)
+    assert (trace.parts, [at for at, _ in trace.halves]) == (parts, halves)
+    check_idle(trace, bursts, parts, halves)
+
+
+def check_idle(trace, bursts, parts, halves):
+    """The reader is idle from the cycle after a burst's last halfword was taken, to the request.
+    """
+    ends = [halves[end - 1] for end in accumulate(halves for _, halves in bursts)]
+    assert all(trace.idle[at] for at in range(trace.awake, parts[3]))
+    for end, begin in zip(ends, [*parts[7::4], trace.cycles], strict=True):
+        assert all(trace.idle[at] for at in range(end + 1, begin))
+    for begin, end in zip(parts[3::4], ends, strict=True):
+        assert not any(trace.idle[at] for at in range(begin + 1, end + 1))
 
 
 MODE = os.environ.get("FLASH_MODE", "full")
@@ -255,6 +278,11 @@ async def sabotaged(dut):
 def test_verilog(mode, tmp_path):
     simulate(PinnedReader(config(mode)), __name__, tmp_path, only="any_",
              env={"FLASH_MODE": mode})
+
+
+def test_cells(tmp_path):
+    simulate(PinnedReader(config("full")), __name__, tmp_path, only="any_stall/share=0.4/idle=0",
+             platform=ICEBreakerPlatform(), cells=[ice40_cells(tmp_path)])
 
 
 @pytest.mark.parametrize("mode", ["full", "half_command"])

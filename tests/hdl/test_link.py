@@ -10,7 +10,7 @@ from compiler.host import Accelerator, RefusedError
 from hdl import protocol
 from hdl.config import Config
 from hdl.link import Link
-from hdl.link_verdict import Verdict
+from hdl.link_address import Address
 from hdl.protocol import COUNTERS, Command, Error, Packet, Status
 from tests.hdl.link_board import (
     CONFIG,
@@ -307,4 +307,4 @@ def test_wrong_version():
 def test_wrong_counters():
     with pytest.raises(ValueError, match=r"^'counter_bytes' must be between 1 and "
                                          r"'memory_bytes', and that at most 8388608, not 0, 64$"):
-        Verdict(memory_bytes=64, counter_bytes=0)
+        Address(memory_bytes=64, counter_bytes=0)

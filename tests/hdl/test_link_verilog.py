@@ -3,12 +3,13 @@
 import random
 
 import cocotb
-from cocotb.triggers import FallingEdge, RisingEdge, Timer
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer
 
 from hdl import protocol
 from hdl.link import Access, Link
+from hdl.link_identity import Fact
 from hdl.protocol import COUNTERS, Command, Status
-from sim.bench import start, unpack
+from sim.bench import pack, start, unpack
 from sim.runner import simulate
 from tests.hdl.link_board import CONFIG, COUNTER_BYTES, GAP_OCTETS, ISA, MEMORY_BYTES, twin
 
@@ -66,6 +67,20 @@ async def serve(dut, core, rng, stall):
                 pending.append(space[where % COUNTERS])
 
 
+async def tell(dut, image_hash, rng):
+    """Tell the hash again and again, so that it meets octets that arrive."""
+    while True:
+        for index in range(8):
+            payload = pack(Fact(), index=index, nibble=image_hash >> 4 * index & 15)
+            dut.facts__valid.value = 1
+            dut.facts__payload.value = payload
+            await RisingEdge(dut.clk)
+            while not dut.facts__ready.value:
+                await RisingEdge(dut.clk)
+        dut.facts__valid.value = 0
+        await ClockCycles(dut.clk, rng.randrange(1, 10))
+
+
 async def count_runs(dut, runs):
     while True:
         await RisingEdge(dut.clk)
@@ -99,11 +114,13 @@ async def verilog_equals_the_twin(dut, stall, seed):
     dut.accesses__ready.value = 0
     dut.octets__valid.value = 0
     dut.status.value = Status.READY
-    dut.image_hash.value = model.image_hash = 0x1234_5678
+    dut.facts__valid.value = 0
+    model.image_hash = 0x1234_5678
     await start(dut, period_ns=PERIOD_NS)
     cocotb.start_soon(listen(dut, replies))
     cocotb.start_soon(serve(dut, core, rng, stall))
     cocotb.start_soon(count_runs(dut, runs))
+    cocotb.start_soon(tell(dut, model.image_hash, rng))
     await Timer(SILENCE_NS, unit="ns")
     for packet in conversation(random.Random(seed)):
         model.silence()

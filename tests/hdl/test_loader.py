@@ -9,7 +9,8 @@ import pytest
 from compiler.schedule.image import HEAD, Image, section
 from hdl.config import Config
 from hdl.isa import HEADER, HEADER_HALVES, MAGIC, VERSION
-from hdl.loader import Loader, Request
+from hdl.link_identity import Fact
+from hdl.loader import Loader
 from hdl.protocol import Status
 from sim.bench import unpack
 from sim.runner import simulate
@@ -43,21 +44,31 @@ class Flash:
         self.world, self.rng, self.stall = world, random.Random(seed), stall
         self.data = DATA
         self.requests, self.queue = [], []   # address and halfwords; halfwords to come
+        self.parts = []                      # of a request
+        self.facts = [0] * 8                 # nibbles of the hash of the image
         self.packets, self.size = [], None   # that were taken; after how many is END
         self.offered = False
         self.counted = 0
-        for name in ("awake", "requests__ready", "halves__valid", "halves__payload",
-                     "packets__ready", "done", "run", "reload", "cleared"):
+        for name in ("requests__ready", "halves__valid", "halves__payload", "idle",
+                     "packets__ready", "done", "run", "reload", "cleared", "facts__ready"):
             world.set(name, 0)
 
-    async def tick(self, **inputs):
+    @property
+    def image_hash(self):
+        return sum(nibble << 4 * index for index, nibble in enumerate(self.facts))
+
+    async def tick(self, *, awake=True, **inputs):
+        """Tick. A request is taken while the halfwords of the one before it wait to be taken."""
         world, rng = self.world, self.rng
-        for name in ("awake", "run", "reload", "cleared"):
-            world.set(name, inputs.get(name, name in ("awake", "cleared")))
+        for name in ("run", "reload", "cleared"):
+            world.set(name, inputs.get(name, name == "cleared"))
         ended = self.size is not None and len(self.packets) == self.size
         done = ended and rng.random() < 0.2
         self.offered = bool(self.queue) and (self.offered or rng.random() >= self.stall)
-        world.set("requests__ready", not self.queue and rng.random() >= self.stall)
+        fetched = awake and len(self.queue) <= 4
+        world.set("requests__ready", fetched and rng.random() >= self.stall)
+        world.set("idle", fetched and not self.queue)
+        world.set("facts__ready", rng.random() >= self.stall)
         world.set("halves__valid", self.offered)
         world.set("halves__payload", self.queue[0] if self.offered else rng.getrandbits(16))
         world.set("packets__ready", not ended and rng.random() >= self.stall)
@@ -67,13 +78,19 @@ class Flash:
         cleared = world.get("clear")
         if world.get("packets__valid") and world.get("packets__ready"):
             self.packets.append(world.get("packets__payload"))
-        asked = world.get("requests__valid") and world.get("requests__ready")
+        if world.get("facts__valid") and world.get("facts__ready"):
+            fact = unpack(Fact(), world.get("facts__payload"))
+            self.facts[fact["index"]] = fact["nibble"]
+        if world.get("requests__valid") and world.get("requests__ready"):
+            self.parts.append(world.get("requests__payload"))
         if self.offered and world.get("halves__ready"):
             self.queue.pop(0)
             self.offered = False
-        if asked:
-            request = unpack(Request, world.get("requests__payload"))
-            self.requests.append((request["address"] - CONFIG.image_offset, request["halves"]))
+        if len(self.parts) == 4:
+            assert not self.queue
+            low, high, few, many = self.parts
+            self.parts = []
+            self.requests.append(((low | high << 16) - CONFIG.image_offset, few | many << 16))
             at, halves = self.requests[-1]
             data = self.data[at:at + 2 * halves] if at >= 0 else b""
             data = data.ljust(2 * min(halves, 1000), b"\xff")  # erased flash lies behind
@@ -93,8 +110,13 @@ class Flash:
 
 
 def expected_requests(*names):
-    return [(0, HEADER_HALVES) if name == "header" else
-            (place(name)[0], place(name)[1] // 2) for name in names]
+    """The header, or the fields of a section, and then the section."""
+    for name in names:
+        if name == "header":
+            yield 0, HEADER_HALVES
+        else:
+            yield 4 * HEADER.index(f"{name}_address"), 4
+            yield place(name)[0], place(name)[1] // 2
 
 
 def packets_of(name):
@@ -111,8 +133,9 @@ async def start_and_frames(world, seed, stall, frames):
     flash.size = len(packets_of("resident"))
     assert await flash.until({Status.READY}) is Status.READY
     assert flash.packets == packets_of("resident")
-    assert flash.requests == expected_requests("header", "resident", "program", "meta", "resident")
-    assert world.get("image_hash") == IMAGE.hash
+    assert flash.requests == [*expected_requests("header", "resident", "program", "meta",
+                                                 "resident")]
+    assert flash.image_hash == IMAGE.hash
     assert flash.counted == 0
 
     for _ in range(frames):
@@ -124,7 +147,7 @@ async def start_and_frames(world, seed, stall, frames):
             assert (world.get("status"), world.get("counting")) == (Status.RUNNING, 0)
         await flash.until({Status.READY})
         assert flash.packets == packets_of("program")
-        assert flash.requests == expected_requests("program")
+        assert flash.requests == [*expected_requests("program")]
         assert flash.counted >= len(flash.packets)
         for _ in range(flash.rng.randrange(5)):
             await flash.tick()
@@ -141,7 +164,7 @@ async def reload_anew(world):
         await flash.tick(reload=1)
         await flash.until({Status.STARTING})
         await flash.until({Status.READY})
-        assert world.get("image_hash") == image.hash
+        assert flash.image_hash == image.hash
         assert b"".join(half.to_bytes(2, "little") for half in flash.packets) == image.resident
 
 

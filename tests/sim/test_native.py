@@ -1,7 +1,6 @@
 import gzip
 import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from compiler.codegen.tensors import Form, Tensor
 from compiler.errors import MissingToolError, ToolError, UserError
 from compiler.frontends import load
 from compiler.ir import Affine, Binary, Dense, Fixed, Flatten, Graph, HighestBit, Input, Threshold
-from sim.native import Native, c_compiler, compile_c, pack_bits
+from sim.native import Native, pack_bits
 from tests.compiler.codegen.networks import dense_graph, networks
 
 
@@ -111,26 +110,6 @@ def test_no_c_compiler(monkeypatch):
             r"^A C compiler must be installed \(gcc or clang\), or named in CC; "
             r"found none as cc, gcc, clang$")):
         Native(dense_graph(np.ones((1, 2), int), bits=1, kind=Binary()))
-
-
-def test_wrong_cc(monkeypatch):
-    monkeypatch.setenv("CC", "no-such-compiler -m64")
-    with pytest.raises(MissingToolError, match=r"; found none as no-such-compiler -m64$"):
-        c_compiler()
-
-
-def test_cc_with_arguments(monkeypatch):
-    monkeypatch.setenv("CC", f"{sys.executable} -c pass")
-    assert c_compiler() == [sys.executable, "-c", "pass"]
-
-
-def test_compiler_fails(tmp_path):
-    source = tmp_path / "wrong.c"
-    source.write_text("int main(void) { return nothing; }\n")
-    with pytest.raises(ToolError, match=(
-            r"^The C compiler must take wrong\.c, not fail with status 1: .*nothing")) as caught:
-        compile_c([source], tmp_path / "wrong", ())
-    assert "\n" not in str(caught.value)
 
 
 def test_flags_that_the_compiler_refuses():

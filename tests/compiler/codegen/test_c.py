@@ -34,7 +34,8 @@ from compiler.ir import (
     value_range,
 )
 from compiler.stages import StageError, split
-from sim.native import Native, compile_c
+from compiler.tools import compile_c
+from sim.native import Native
 from tests.compiler.codegen.networks import dense_graph, frames, networks, weights
 from tests.compiler.codegen.pictures import picture_networks
 

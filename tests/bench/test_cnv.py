@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from compiler import golden
+from sim.native import Native
+
+
+onnxruntime = pytest.importorskip("onnxruntime")
+cnv = pytest.importorskip("bench.cnv")
+
+
+def test_table(capsys):
+    cnv.main(["--rounds", "1", "--frames", "2", "--random"])
+    title, _, *rows, memory, peers = capsys.readouterr().out.splitlines()
+    assert title == "CNV, random parameters, 1 rounds of 2 frames, one thread"
+    assert [row[:20].strip() for row in rows] == ["ONNX Runtime fp32", "ONNX Runtime int8",
+                                                  "C, from Python", "C"]
+    assert memory.startswith("The C has ")
+    assert peers.startswith("The C, called from Python, is ")
+
+
+def test_random_network_in_c():
+    """A whole network at the speed that is timed; only bits lie between its layers."""
+    graph = cnv.random_network()
+    x = np.random.default_rng(0).integers(-128, 128, (12, *cnv.SHAPE))
+    native = Native(graph)
+    np.testing.assert_array_equal(native.run(x), golden.run(graph, x))
+    layers = native.trace(x[:8])
+    for node, expected in golden.trace(graph, x[:8]):
+        if node.name in layers:
+            np.testing.assert_array_equal(layers.pop(node.name), expected, node.name)
+    assert not layers
+    weights, temporaries = native.memory
+    first, pooled = 30 * 30 * 64 // 8, 14 * 14 * 64 // 8
+    assert first + pooled <= temporaries <= first + pooled + 512
+    bits = sum(node.weights.size for node in graph.nodes if hasattr(node, "weights"))
+    assert bits / 8 <= weights < 1.1 * bits / 8
+
+
+def test_models_have_the_same_shapes():
+    session = onnxruntime.InferenceSession(cnv.float_model().SerializeToString(),
+                                           providers=["CPUExecutionProvider"])
+    (result,) = session.run(None, {"x": np.ones((1, 3, 32, 32), np.float32)})
+    assert result.shape == (1, 10)
+    trained = cnv.trained_network()
+    if trained is None:
+        pytest.skip(f"needs BNN-PYNQ's parameters in {cnv.DATA}")
+    shapes = [[node.weights.shape for node in graph.nodes if hasattr(node, "weights")]
+              for graph in (trained, cnv.random_network())]
+    assert shapes[0] == shapes[1]
+
+
+def test_no_parameters(monkeypatch, tmp_path):
+    monkeypatch.setattr(cnv, "DATA", tmp_path)
+    assert cnv.trained_network() is None
