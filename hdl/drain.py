@@ -85,9 +85,12 @@ class Drain(wiring.Component):
             Signal(name=name) for name in ("first", "blank", "double", "adds", "final",
                                            "group_last", "part_last", "window_last", "sole"))
         pixels = Signal(range(config.p))  # to come, behind this one
+        coming = Signal.like(pixels)  # behind the first
         new_window = Signal(init=1)  # the next pass begins a window
+        flags  = self.harvest.flags
+        m.d.comb += coming.eq(Mux(layer.single, 0,
+                                  Mux(flags.across_last, layer.pixels, config.p - 1)))
         with m.If(self.capture):
-            flags = self.harvest.flags
             m.d.sync += first.eq(self.harvest.first)
             m.d.sync += blank.eq(self.harvest.blank)
             m.d.sync += double.eq(self.harvest.double)
@@ -97,13 +100,11 @@ class Drain(wiring.Component):
             m.d.sync += part_last.eq(flags.part_last | ~layer.fixed)
             m.d.sync += window_last.eq(flags.window_last)
             # Their place is known until those of the next pass with results are on their way.
-            alone = layer.single | (flags.across_last & (layer.pixels == 0))
             m.d.sync += sole.eq(self.harvest.final & flags.part_first & flags.part_last
-                                & Mux(layer.pool, new_window & flags.window_last, alone))
+                                & Mux(layer.pool, new_window & flags.window_last, coming == 0))
             with m.If(self.harvest.final):
                 m.d.sync += new_window.eq(flags.window_last)
-            m.d.sync += pixels.eq(Mux(layer.single, 0,
-                                      Mux(flags.across_last, layer.pixels, config.p - 1)))
+            m.d.sync += pixels.eq(coming)
 
         total   = Signal(signed(config.sum_width))
         channel = Signal(range(config.pe))

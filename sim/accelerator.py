@@ -25,8 +25,8 @@ __all__ = ["Simulation"]
 
 
 HERE = Path(__file__).parent
-SOURCES = [HERE / name for name in ("accelerator.py", "accelerator.cc", "flash_chip.c", "flash_chip.h",
-                                    "flash_facts.h")]
+SOURCES = [HERE / name for name in ("accelerator.py", "accelerator.cc", "flash_chip.c",
+                                    "flash_chip.h", "flash_facts.h")]
 
 
 class SimulatedAccelerator(wiring.Component):

@@ -132,8 +132,10 @@ class Board:
 
     def __init__(self, world, config, rng):
         self.world, self.config, self.rng = world, config, rng
-        self.inputs = [rng.getrandbits(config.simd) for _ in range(config.memory_depth * config.p)]
-        self.outputs = bytearray(config.memory_depth * config.memory_width // 8)
+        # Of all addresses that there are for a power of two.
+        depth = 1 << (config.memory_depth - 1).bit_length()
+        self.inputs = [rng.getrandbits(config.simd) for _ in range(depth * config.p)]
+        self.outputs = bytearray(depth * config.memory_width // 8)
         self.cycles = 0
         for name in ("write", "half", "layers__payload", "layers__valid", "part", "lanes",
                      "part_data", "complete", "level_write", "level", "serve_feed",

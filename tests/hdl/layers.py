@@ -4,7 +4,7 @@ from hdl.isa import Activation, Feed, Layer, Loop, Target, Walk
 from tests.hdl.twins import any_levels, fields
 
 
-__all__ = ["KINDS", "any_layer", "any_queued", "any_results", "any_walks", "walk"]
+__all__ = ["KINDS", "any_counts", "any_layer", "any_queued", "any_results", "any_walks", "walk"]
 
 
 KINDS = ["bits", "pool", "planes", "octets", "levels", "rescale", "sums"]
@@ -48,7 +48,14 @@ def any_results(rng, config, kind, *, fixed):
 def any_layer(rng, config, kind, *, fixed, words=None, passes=12):
     """Return a layer with results of a `KINDS`, and its walks."""
     made, parts = any_results(rng, config, kind, fixed=fixed)
+    dense = rng.random() < 0.25  # one group: its weights are read only once
+    tiles = 1  # that make a word of bits together
+    if dense and kind == "bits" and not fixed:
+        tiles = int(rng.choice([1, 2, 4]))
+        made["channels"] //= tiles
     most = config.weight_depth // (parts if fixed else 1)
+    if dense and (fixed or parts == 1):
+        most *= 3
     words = min(words or int(rng.choice([1, 2, 3, rng.integers(1, 8), config.segment,
                                          config.segment + 1, rng.integers(1, most + 1)])), most)
     height = int(rng.choice([x for x in range(1, 5) if words % x == 0]))
@@ -64,25 +71,31 @@ def any_layer(rng, config, kind, *, fixed, words=None, passes=12):
         skip=rng.integers(2), zero=rng.integers(2),
         pixels=0 if single else rng.integers(config.p),
         pitch=rng.integers(1 << 12) if rng.random() < 0.5 else rng.integers(4))
-    return layer, any_walks(rng, layer, config, parts, passes)
+    free = [Loop.WORD] if tiles > 1 else [Loop.TILE, Loop.WORD] if dense else range(1, 7)
+    counts = {Loop.PART: parts, Loop.TILE: tiles} | any_counts(rng, free, passes // tiles)
+    return layer, any_walks(rng, layer, config, counts)
 
 
-def any_walks(rng, layer, config, parts, passes):
-    """Return walks with differences of any kind, at most ``passes`` times ``parts`` turns."""
-    counts = dict.fromkeys(Loop, 1) | {Loop.PART: parts}
-    for loop in rng.permutation(list(Loop)[Loop.ACROSS:Loop.BEGIN]):
-        counts[loop] = int(rng.choice([1, 2, 3, rng.integers(1, 1 + passes)]))
-        if counts[loop] > passes:
-            counts[loop] = 1
-        passes //= counts[loop]
+def any_counts(rng, loops, passes):
+    """Return how many turns ``loops`` have, at most ``passes`` together."""
+    counts = {}
+    for loop in rng.permutation(list(loops)):
+        count = int(rng.choice([1, 2, 3, rng.integers(1, 1 + passes)]))
+        counts[Loop(loop)] = count = count if count <= passes else 1
+        passes //= count
+    return counts
+
+
+def any_walks(rng, layer, config, counts):
+    """Return walks with differences of any kind; other loops than those in ``counts`` turn once."""
     octets = {Target.SUMS: 4, Target.OCTETS: 1}.get(layer["target"], config.pe // 8)
     align = 1 if layer["feed"] == Feed.CHAIN else config.p
-    return {loop: walk(count, {
+    return {loop: walk(counts.get(loop, 1), {
         "source": int(rng.integers(-1 << 14, 1 << 14)) // align * align,
         "x": int(rng.integers(-3, 4) if rng.random() < 0.5 else rng.integers(256)),
         "y": int(rng.integers(-3, 4)),
         "output": int(rng.integers(-1 << 14, 1 << 14)) // octets * octets,
-    }) for loop, count in counts.items()}
+    }) for loop in Loop}
 
 
 def walk(count, place):

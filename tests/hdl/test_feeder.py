@@ -12,7 +12,7 @@ from hdl.feeder import Feeder
 from hdl.isa import Feed, Layer, Loop
 from sim.bench import pack
 from sim.runner import simulate
-from tests.hdl.layers import any_walks
+from tests.hdl.layers import any_counts, any_walks
 from tests.hdl.twins import fields, passes, words_of
 from tests.hdl.worlds import Verilog, in_amaranth
 
@@ -118,7 +118,7 @@ async def layers(world, config, seed, count, *, feeds=tuple(Feed)):
     board = Board(world, config, random.Random(seed))
     for _ in range(count):
         layer = any_layer(rng, config, int(rng.choice(feeds)))
-        walks = any_walks(rng, layer, config, int(rng.integers(1, 3)), 12)
+        walks = any_walks(rng, layer, config, any_counts(rng, list(Loop)[:Loop.BEGIN], 20))
         for _ in range(KEEP):  # the words of the layer before
             await board.tick()
         board.mask = (1 << config.p) - 1 if layer["feed"] == Feed.CHAIN else 1

@@ -4,6 +4,7 @@
 
 import random
 
+import cocotb
 import numpy as np
 import pytest
 
@@ -12,10 +13,16 @@ from hdl.isa import Feed, Layer, Loop, Target
 from tests.hdl.core import Board, Core
 from tests.hdl.layers import KINDS, any_layer, any_queued, walk
 from tests.hdl.twins import fields, run
-from tests.hdl.worlds import in_amaranth
+from sim.runner import simulate
+from tests.hdl.worlds import Verilog, in_amaranth
 
 
 CONFIG = Config(p=2, simd=16, memory_depth=256, level_depth=64, weight_depth=32, binary_width=7)
+CONFIGS = {"2x8x16": CONFIG,
+           "1x16x32": Config(p=1, pe=16, simd=32, memory_depth=200, level_depth=128,
+                             weight_depth=32, binary_width=7),
+           "4x8x8": Config(p=4, simd=8, memory_depth=256, level_depth=64, weight_depth=32,
+                           fixed_pe=8, binary_width=6)}
 
 
 def walks_of(layer, counts, strides, begin, config):
@@ -111,28 +118,24 @@ async def convolution(world, config, seed, *, kernel, border, pool, rates):
     run(layer, walks, config, board.inputs, twin, packed,
         [[int(level)] for level in levels.ravel()])
     assert twin == expected
-    cycles = await board.run(layer, walks, queued, **rates)
-    print("cycles", cycles)
-    print([(i, a, b) for i, (a, b) in enumerate(zip(board.outputs, expected)) if a != b])
+    await board.run(layer, walks, queued, **rates)
     assert board.outputs == expected
 
 
-def test_convolution():
-    in_amaranth(Core(CONFIG), lambda world: convolution(
-        world, CONFIG, 0, kernel=3, border=1, pool=0, rates={}))
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize(("kernel", "border", "pool"), [(3, 1, 0), (2, 0, 1)])
+def test_convolution(config, kernel, border, pool):
+    in_amaranth(Core(config), lambda world: convolution(
+        world, config, 0, kernel=kernel, border=border, pool=pool, rates={}))
 
 
-def test_pool():
-    in_amaranth(Core(CONFIG), lambda world: convolution(
-        world, CONFIG, 0, kernel=3, border=1, pool=1, rates={}))
-
-
-async def layers(world, config, seed, count, *, kinds, fixed):
+async def layers(world, config, seed, count, *, kinds=KINDS):
     """Layers of any kind, whose words, levels and accesses come when they want."""
     rng = np.random.default_rng(seed)
     board = Board(world, config, random.Random(seed))
-    for _ in range(count):
-        layer, walks = any_layer(rng, config, rng.choice(kinds), fixed=fixed)
+    for index in range(count):
+        words = 1 + index % 3 if rng.random() < 0.5 else None  # the drain, or the units wait
+        layer, walks = any_layer(rng, config, rng.choice(kinds), fixed=index % 2, words=words)
         weights, levels, queued = any_queued(rng, layer, walks, config)
         expected = bytearray(board.outputs)
         run(layer, walks, config, board.inputs, expected, weights, levels)
@@ -141,8 +144,22 @@ async def layers(world, config, seed, count, *, kinds, fixed):
         assert board.outputs == expected, (layer, walks, rates)
 
 
-@pytest.mark.parametrize("fixed", [0, 1])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_layers(kind, fixed):
-    in_amaranth(Core(CONFIG), lambda world: layers(world, CONFIG, 0, 6, kinds=[kind],
-                                                   fixed=fixed))
+def test_layers(config, kind):
+    in_amaranth(Core(config), lambda world: layers(world, config, 0, 6, kinds=[kind]))
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def any_layers(dut):
+    await layers(await Verilog.begin(dut), CONFIG, 1, 30)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def any_convolution(dut):
+    await convolution(await Verilog.begin(dut), CONFIG, 1, kernel=3, border=1, pool=1,
+                      rates={"feed": 0.5})
+
+
+def test_verilog(tmp_path):
+    assert simulate(Core(CONFIG), __name__, tmp_path) == 2
