@@ -72,7 +72,7 @@ class Task:
             tuple(walk[loop]["count"] for loop in range(LOOPS)),
             tuple(walk[loop]["source"] % config.p for loop in range(LOOPS)),
             walk[Loop.BEGIN]["source"] % config.p,
-            config.p, config.pe, config.segment, Feed(layer["feed"]), layer["taps"],
+            config.p, config.pe, layer["segment"], Feed(layer["feed"]), layer["taps"],
             layer["height"] * layer["depth"], bool(layer["fixed"]), bool(layer["single"]),
             layer["pixels"] + 1, bool(layer["pool"]), layer["channels"], layer["stride"],
             Activation(layer["activation"]), Target(layer["target"]), layer["bits"],

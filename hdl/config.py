@@ -5,6 +5,8 @@ import zlib
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 
+from hdl.isa import Layer
+
 
 __all__ = ["Config"]
 
@@ -89,7 +91,7 @@ class Config:
         """Words that may be summed before the accumulators must be drained."""
         binary = ((1 << self.binary_width - 1) - 1) // (self.simd // 2)
         fixed = ((1 << self.fixed_width - 1) - 1) // (self.fixed_simd << 14)
-        return min(binary, fixed)
+        return min(binary, fixed, (1 << Layer["segment"].width) - 1)
 
     @cached_property
     def hash(self):

@@ -132,7 +132,7 @@ class Engine(wiring.Component):
                 m.d.comb += self.cause.eq(Cause.PROGRAM)
                 m.d.comb += self.idle.eq(1)
                 m.d.comb += self.begin.eq(self.layers.valid)
-                m.d.sync += segment.eq(config.segment)
+                m.d.sync += segment.eq(self.layers.payload.segment)
                 m.d.sync += segment_ends.eq(0)
                 m.d.sync += fresh.eq(1)
                 with m.If(self.layers.valid):
@@ -159,7 +159,7 @@ class Engine(wiring.Component):
                     m.d.sync += segment_ends.eq(segment == 2)
                     with m.If(last_of_segment):
                         m.d.sync += draining.eq(1)
-                        m.d.sync += segment.eq(config.segment)
+                        m.d.sync += segment.eq(self.layers.payload.segment)
                         m.d.sync += segment_ends.eq(0)
                         m.d.sync += fresh.eq(self.feed_last)
                         whole = fixed | (self.flags.part_first & self.flags.part_last)

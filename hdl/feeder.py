@@ -84,7 +84,7 @@ class Feeder(wiring.Component):
         fresh  = Signal()  # the row's first step
         phase  = Signal(slots)  # steps of this row so far, modulo p
         voids  = Signal(slots)  # steps to come that bring nothing
-        taps   = Signal(12)
+        taps   = Signal.like(layer.taps)
         depth  = Signal(7)
         height = Signal(4)
         row_ends, depth_ends, height_ends = (

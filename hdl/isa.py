@@ -109,9 +109,10 @@ WALK_HALVES = Walk.size // 16
 # In a layer of the array, PART are the bit planes of the input: sums double from each to the next.
 # In one of the fixed-point unit they are tiles whose weights follow each other.
 Layer = data.StructLayout({
-    "taps":       12,  # words of a row
+    "taps":       11,  # words of a row
     "height":     4,   # rows of the kernel
     "depth":      7,   # words of a pixel
+    "segment":    6,   # words of a pass after which sums are taken out and kept
     "step":       10,  # addresses from a row to the next
     "feed":       unsigned(2),
     "columns":    8,   # of the input; what lies outside is not summed if ``skip``, else is 0;
@@ -122,7 +123,7 @@ Layer = data.StructLayout({
     "pixels":     4,   # of the last turn of ACROSS, less 1; others have ``p``
     "single":     1,   # but where this is set, they have 1
     "pool":       1,   # ACROSS and DOWN are a window, whose bits are joined
-    "pitch":      12,  # from a pixel to the next, in units of 4 octets, after its last result
+    "pitch":      9,   # from a pixel to the next, in units of 4 octets, after its last result
     "channels":   7,   # of a tile that are made
     "stride":     8,   # levels of a channel
     "activation": unsigned(2),
@@ -132,7 +133,7 @@ Layer = data.StructLayout({
     "signed":     1,   # saturate to a signed range
     "flip":       1,   # invert bit 7 of an octet: 0 .. 255 is kept as -128 .. 127
     "zero":       1,   # bit 7 of an octet outside the picture
-    "plane":      10,  # addresses from a plane of the result to the next
+    "plane":      8,   # addresses from a plane of the result to the next
 })
 LAYER_HALVES = Layer.size // 16
 LOOPS = len(Loop) - 1

@@ -40,6 +40,7 @@ class Lowered:
     activation: Activation
     shared: bool    # pixels share weights
     diagonal: bool  # a pass reads the word of its own channels alone
+    limit: int      # words that a unit can sum
 
     @property
     def made(self) -> int:
@@ -54,6 +55,11 @@ class Lowered:
     def planes(self) -> int:
         """Bit planes of the input, which are summed one by one."""
         return self.source.planes
+
+    @property
+    def segment(self) -> int:
+        """Words after which sums are taken out: as rarely as possible, then as evenly."""
+        return -(-self.words // -(-self.words // self.limit))
 
     @property
     def serial(self) -> bool:
@@ -137,7 +143,7 @@ def lower(task: Task, fixed: bool, source: Layout, output: Layout, config: Confi
     lowered = Lowered(
         task=task, fixed=fixed, source=source, output=output, channels=channels, parts=parts,
         tiles=tiles, groups=groups, kernel=kernel, depth=depth, stride=stride, bits=bits,
-        activation=activation, shared=False,
+        activation=activation, shared=False, limit=config.segment,
         diagonal=task.depthwise and (channels == config.fixed_simd
                                      or (parts == 1 and output.target is Target.OCTETS)),
     )
@@ -145,7 +151,7 @@ def lower(task: Task, fixed: bool, source: Layout, output: Layout, config: Confi
         lowered = replace(lowered, depth=1)
     conv = task.conv
     if conv is not None and not fixed and config.p > 1 and conv.stride[1] == 1 and (
-            lowered.pooled or lowered.pitch % 4 == 0):
+            channels == config.pe and (lowered.pooled or lowered.pitch % 4 == 0)):
         lowered = replace(lowered, shared=True)
     check(lowered, config)
     return lowered

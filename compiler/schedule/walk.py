@@ -167,6 +167,7 @@ def layer_fields(lowered: Lowered, rows: tuple[int, int]) -> Fields:
         "taps": lowered.kernel[1],
         "height": rows[0],
         "depth": rows[1],
+        "segment": lowered.segment,
         "step": step(lowered) if rows != (1, 1) else 0,
         "feed": int(source.feed),
         "columns": source.width if padded else 0,

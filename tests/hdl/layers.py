@@ -41,7 +41,7 @@ def any_results(rng, config, kind, *, fixed):
             "shift": rng.integers(0, 12),
             "signed": rng.integers(2) if kind == "rescale" else 0,
             "flip": rng.integers(2) if kind in ("levels", "rescale") else 0,
-            "plane": rng.integers(config.memory_depth // 4) if kind == "planes" else 0,
+            "plane": rng.integers(min(config.memory_depth // 4, 256)) if kind == "planes" else 0,
             }, parts
 
 
@@ -66,11 +66,13 @@ def any_layer(rng, config, kind, *, fixed, words=None, passes=12):
     layer = fields(
         Layer, **made, taps=words // height // depth, height=height, depth=depth,
         step=rng.integers(1 << 10), single=single,
+        segment=rng.choice([config.segment, min(max(words, 2), config.segment),
+                            rng.integers(2, config.segment + 1)]),
         feed=rng.choice(list(Feed)) if single else Feed.CHAIN,
         columns=rng.integers(1, 256) if bounded else 0, lines=rng.integers(256),
         skip=rng.integers(2), zero=rng.integers(2),
         pixels=0 if single else rng.integers(config.p),
-        pitch=rng.integers(1 << 12) if rng.random() < 0.5 else rng.integers(4))
+        pitch=rng.integers(1 << 9) if rng.random() < 0.5 else rng.integers(4))
     free = [Loop.WORD] if tiles > 1 else [Loop.TILE, Loop.WORD] if dense else range(1, 7)
     counts = {Loop.PART: parts, Loop.TILE: tiles} | any_counts(rng, free, passes // tiles)
     return layer, any_walks(rng, layer, config, counts)

@@ -153,7 +153,7 @@ def test_dense_layers_read_pictures(shape, rows):
 
 @pytest.mark.parametrize(("task", "config", "message"), [
     (bits_dense(4096 * 8, 1, count=1), Config(simd=8, p=4),
-     "the words of a line of the window must be at most 4095, not 4096"),
+     "the words of a line of the window must be at most 2047, not 4096"),
     (bits_dense(1, 8 * 4096, count=1), Config(),
      "the turns of a loop must be at most 4095, not 4096"),
     (bits_dense(shift=32), Config(), "the bits that are dropped must be at most 31, not 32"),
