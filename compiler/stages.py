@@ -1,26 +1,26 @@
 """Which forms of the operations are legal where, before the passes and after them.
 
-An *imported* graph is a chain of any operations with at least one Dense or Conv. An *integer* graph
-is what the accelerator and the generated C take: a host prefix that ends in bits or small integers,
-device layers in integers alone, and a host suffix.
+An *imported* graph is any operations with at least one Dense or Conv. An *integer* graph is what
+the accelerator and the generated C take: a host prefix (a chain) that ends in bits or small
+integers, device layers in integers alone, which may fork and join, and a host suffix (a chain).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from compiler import golden
 from compiler.errors import UserError
 from compiler.ir import (
+    Add,
     Affine,
     ArgMax,
     AveragePool,
     BatchNorm,
     Binary,
+    Concat,
     Conv,
     Dense,
     Fixed,
@@ -30,6 +30,7 @@ from compiler.ir import (
     MaxPool,
     Node,
     Quant,
+    Real,
     Relu,
     Requantize,
     Sum,
@@ -38,10 +39,11 @@ from compiler.ir import (
     Weighted,
     value_range,
 )
+from compiler.steps import Joining, Layer, Parts, Pooling, Step, on_host
 
 
-__all__ = ["LEGAL", "Layer", "Parts", "Pooling", "StageError", "Step", "check_stage", "on_host",
-           "split"]
+__all__ = ["LEGAL", "Joining", "Layer", "Parts", "Pooling", "StageError", "Step",
+           "check_stage", "on_host", "split"]
 
 Array = np.ndarray[Any, Any]
 
@@ -52,90 +54,6 @@ SUM_LOW, SUM_HIGH = value_range(Fixed(SUM_BITS))
 
 class StageError(UserError):
     """A node that has no place in this stage of the compiler."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of the accelerator: integer sums, and what makes small integers of them."""
-
-    sums: Dense | Conv
-    activation: Threshold | Requantize | None  # None: the sums are the result (last layer only)
-    input: str                                 # the tensor that it reads
-    input_shape: tuple[int, ...]               # as it was made: a Dense may read a picture
-    input_type: Binary | Fixed
-    sum_type: Sum
-    output_shape: tuple[int, ...]
-    output_type: TensorType
-
-    @property
-    def name(self) -> str:
-        return self.sums.name
-
-    @property
-    def output(self) -> str:
-        """Name of the tensor that the layer leaves."""
-        return (self.activation or self.sums).name
-
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """The nodes that it stands for."""
-        return (self.sums, self.activation) if self.activation else (self.sums,)
-
-    @property
-    def on_array(self) -> bool:
-        """Whether the XNOR-popcount array runs it, rather than the fixed-point unit."""
-        return self.sums.bits == 1 and isinstance(self.input_type, Binary)
-
-
-@dataclass(frozen=True)
-class Pooling:
-    """A maximum over windows of bits or small integers."""
-
-    pool: MaxPool
-    input: str
-    input_shape: tuple[int, ...]
-    input_type: Binary | Fixed
-    output_shape: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        return self.pool.name
-
-    @property
-    def output(self) -> str:
-        return self.pool.name
-
-    @property
-    def output_type(self) -> Binary | Fixed:
-        return self.input_type
-
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        return self.pool,
-
-
-Step = Layer | Pooling
-
-
-@dataclass(frozen=True)
-class Parts:
-    """An integer graph by who runs what. The Input is in none of the three."""
-
-    prefix: tuple[Node, ...]
-    body: tuple[Step, ...]
-    suffix: tuple[Node, ...]
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The steps of the body that have weights."""
-        return tuple(step for step in self.body if isinstance(step, Layer))
-
-
-def on_host(nodes: tuple[Node, ...], x: Array) -> Array:
-    """Run a prefix or a suffix on the batch ``x``."""
-    for node in nodes:
-        x = golden.evaluate(node, x)
-    return x
 
 
 # The table. A place has its legal operations, each with what must hold; a rule yields what is
@@ -198,8 +116,39 @@ def shift_right(node: Requantize, graph: Graph) -> Iterator[Wrong]:
 
 
 def after_sum(node: Node, graph: Graph) -> Iterator[Wrong]:
-    if not isinstance(graph[node.inputs[0]], Weighted):
+    if not isinstance(graph[node.inputs[0]], Weighted | Add):
         yield "follow a Dense or a Conv", type(graph[node.inputs[0]]).__name__
+
+
+def sums_of_a_layer(node: Add, graph: Graph) -> Iterator[Wrong]:
+    if layer_of(node, graph) is None:
+        yield "add to the sums of a layer that nothing else reads", " and ".join(
+            f"{type(graph[name]).__name__} {name!r}" for name in node.inputs)
+    for name in node.inputs:
+        kind = graph.type(name)
+        if isinstance(kind, Real):
+            yield "add integers", spoken(kind)
+
+
+def of_one_type(node: Concat, graph: Graph) -> Iterator[Wrong]:
+    kinds = [graph.type(name) for name in node.inputs]
+    for kind in kinds:
+        if not isinstance(kind, Binary | Fixed):
+            yield "join bits or small integers", spoken(kind)
+        elif width_of(kind) != width_of(kinds[0]):
+            yield "join tensors of one type", f"{spoken(kinds[0])} and {spoken(kind)}"
+
+
+def width_of(kind: TensorType) -> tuple[int, bool]:
+    """Return what two tensors of small integers must have in common to be stored alike."""
+    return (kind.bits, kind.signed) if isinstance(kind, Fixed) else (0, False)
+
+
+def layer_of(node: Add, graph: Graph) -> Dense | Conv | None:
+    """Return the weights to whose sums ``node`` adds: of two, the later ones."""
+    found = [made for name in node.inputs if isinstance(made := graph[name], Dense | Conv)
+             and len(graph.users(made)) == node.inputs.count(name) == 1]
+    return max(found, key=graph.nodes.index, default=None)
 
 
 def of_small(node: Node, graph: Graph) -> Iterator[Wrong]:
@@ -216,6 +165,8 @@ LEGAL: dict[str, dict[str, dict[type[Node], Rule]]] = {
             Conv:        anything,
             MaxPool:     anything,
             AveragePool: anything,
+            Add:         anything,
+            Concat:      anything,
             Affine:      anything,
             BatchNorm:   anything,
             Relu:        anything,
@@ -243,6 +194,8 @@ LEGAL: dict[str, dict[str, dict[type[Node], Rule]]] = {
             Dense:      integer_weights,
             Conv:       integer_weights,
             MaxPool:    of_small,
+            Add:        sums_of_a_layer,
+            Concat:     of_one_type,
             Threshold:  integer_levels,
             Requantize: shift_right,
         },
@@ -267,7 +220,9 @@ def check_stage(graph: Graph, stage: str) -> None:
     """
     if stage not in LEGAL:
         raise ValueError(f"Stage must be one of {', '.join(LEGAL)}, not {stage!r}")
-    check_chain(graph)
+    if not any(isinstance(node, Weighted) for node in graph.nodes):
+        raise StageError(f"Graph {graph.name!r} must have at least one Dense or Conv layer, "
+                         f"not none")
     for place, nodes in places(graph, stage).items():
         for node in nodes:
             kind = type(node).__name__
@@ -278,17 +233,6 @@ def check_stage(graph: Graph, stage: str) -> None:
                                  f"one of {legal}, not {kind}")
             for requirement, found in rule(node, graph):
                 raise StageError(f"{kind} {node.name!r} must {requirement}, not {found}")
-
-
-def check_chain(graph: Graph) -> None:
-    """Refuse a graph that is not one chain with a layer in it."""
-    for before, node in zip(graph.nodes, graph.nodes[1:], strict=False):
-        if node.inputs != (before.name,):
-            raise StageError(f"Node {node.name!r} must read {before.name!r}, as the graph must "
-                             f"be one chain, not {', '.join(map(repr, node.inputs))}")
-    if not any(isinstance(node, Weighted) for node in graph.nodes):
-        raise StageError(f"Graph {graph.name!r} must have at least one Dense or Conv layer, "
-                         f"not none")
 
 
 def spoken(kind: TensorType) -> str:
@@ -307,49 +251,120 @@ def places(graph: Graph, stage: str) -> dict[str, tuple[Node, ...]]:
     """Cut the nodes behind the Input into the places of a stage."""
     if stage == "imported":
         return {"graph": graph.nodes[1:]}
-    weighted = [at for at, node in enumerate(graph.nodes) if isinstance(node, Weighted)]
-    first, end = weighted[0], weighted[-1] + 1
-    if any(isinstance(node, Threshold | Requantize) for node in graph.nodes[end:end + 1]):
-        end += 1
-        while any(isinstance(node, MaxPool) for node in graph.nodes[end:end + 1]):
-            end += 1
+    first = _prefix(graph)
+    end = _body_end(graph)
     body = graph.nodes[first:end]
-    kind = graph.type(body[0].inputs[0])
+    source = graph.nodes[first - 1]
+    kind = graph.type(source.name)
     if not isinstance(kind, Binary | Fixed) or getattr(kind, "bits", 1) > MAX_BITS:
         raise StageError(f"{type(body[0]).__name__} {body[0].name!r} must read bits or integers "
                          f"of at most {MAX_BITS} bits (from the input, or a quantizer behind it), "
                          f"not {spoken(kind)}")
-    for before, node in zip(body, body[1:], strict=False):
-        if isinstance(before, Weighted) and not isinstance(node, Threshold | Requantize):
-            raise StageError(f"{type(before).__name__} {before.name!r} must be followed by a "
-                             f"Threshold or a Requantize, not {type(node).__name__} "
-                             f"{node.name!r}")
+    _check_sums(graph, body)
+    before = graph.nodes[end - 1]
+    for node in graph.nodes[end:]:
+        if node.inputs != (before.name,):
+            raise StageError(f"Node {node.name!r} must read {before.name!r}, as what is behind "
+                             f"the layers must be one chain, not "
+                             f"{', '.join(map(repr, node.inputs))}")
+        before = node
+    made = {node.name for node in body} - {graph.nodes[end - 1].name}
+    read = {name for node in body for name in node.inputs}
+    for name in sorted(made - read):
+        raise StageError(f"Node {name!r} must be read by a layer, not by none")
     return {"prefix": graph.nodes[1:first], "body": body, "suffix": graph.nodes[end:]}
 
 
+def _prefix(graph: Graph) -> int:
+    """Return how many nodes are ahead of the body: those in a row from the Input, up to weights,
+    a fork or a join."""
+    for at, node in enumerate(graph.nodes[1:], 1):
+        before = graph.nodes[at - 1]
+        if (isinstance(node, Weighted | Add | Concat) or node.inputs != (before.name,)
+                or len(graph.users(before)) != 1):
+            return at
+    return len(graph.nodes)
+
+
+def _body_end(graph: Graph) -> int:
+    """Return where the suffix begins: behind the last weights, and what is of integers there."""
+    end = max(at for at, node in enumerate(graph.nodes) if isinstance(node, Weighted)) + 1
+    for node in graph.nodes[end:]:
+        small = all(isinstance(graph.type(name), Binary | Fixed) for name in node.inputs)
+        match node:
+            case Threshold() | Requantize():
+                legal = isinstance(graph[node.inputs[0]], Weighted | Add)
+            case Add():
+                legal = layer_of(node, graph) is not None
+            case MaxPool() | Concat():
+                legal = small
+            case _:
+                legal = False
+        if not legal:
+            break
+        end += 1
+    return end
+
+
+def _check_sums(graph: Graph, body: tuple[Node, ...]) -> None:
+    """Refuse sums that neither an activation nor an Add takes, but for the last ones."""
+    for before in body[:-1]:
+        users = graph.users(before)
+        taken = (len(users) == 1 and isinstance(users[0], Threshold | Requantize)
+                 or bool(users) and all(isinstance(user, Add) for user in users))
+        if isinstance(before, Weighted | Add) and not taken:
+            node = next((user for user in users if not isinstance(user, Add)), graph.output)
+            raise StageError(f"{type(before).__name__} {before.name!r} must be followed by a "
+                             f"Threshold or a Requantize, not {type(node).__name__} "
+                             f"{node.name!r}")
+
+
 def split(graph: Graph) -> Parts:
-    """Cut an integer graph into what the host and what the accelerator runs; checks it first."""
+    """Cut an integer graph into what the host and what the accelerator runs; checks it first.
+
+    A step comes where the last of its nodes is in the graph.
+    """
     check_stage(graph, "integer")
     cut = places(graph, "integer")
-    nodes = [node for node in cut["body"] if not isinstance(node, Flatten)]
-    source = cut["prefix"][-1] if cut["prefix"] else graph.input
     steps: list[Step] = []
-    for at, node in enumerate(nodes):
-        shape, kind = graph.shape(source.name), graph.type(source.name)
-        if isinstance(node, Threshold | Requantize):
-            continue
-        assert isinstance(kind, Binary | Fixed)
-        if isinstance(node, MaxPool):
-            steps.append(Pooling(node, source.name, shape, kind, graph.shape(node.name)))
-            source = node
-            continue
-        assert isinstance(node, Dense | Conv)
-        follower = nodes[at + 1] if at + 1 < len(nodes) else None
-        activation = follower if isinstance(follower, Threshold | Requantize) else None
-        total = graph.type(node.name)
-        assert isinstance(total, Sum)
-        last = activation or node
-        steps.append(Layer(node, activation, source.name, shape, kind, total,
-                           graph.shape(last.name), graph.type(last.name)))
-        source = last
+    for node in cut["body"]:
+        users = [user for user in graph.users(node) if user in cut["body"]]
+        inner = (isinstance(node, Weighted | Add) and any(
+            isinstance(user, Threshold | Requantize) for user in users)
+            or any(isinstance(user, Add) and layer_of(user, graph) is node for user in users))
+        if not inner and not isinstance(node, Flatten):
+            steps.append(_step(graph, cut["body"], node))
     return Parts(cut["prefix"], tuple(steps), cut["suffix"])
+
+
+def _step(graph: Graph, body: tuple[Node, ...], last: Node) -> Step:
+    """Return the step that ends with the node ``last``."""
+    def source(node: Node) -> str:
+        before = graph[node.inputs[0]]
+        return source(before) if isinstance(before, Flatten) and before in body else before.name
+
+    shape = graph.shape(last.name)
+    if isinstance(last, MaxPool | Concat):
+        kind = graph.type(last.inputs[0])
+        assert isinstance(kind, Binary | Fixed)
+        if isinstance(last, MaxPool):
+            return Pooling(last, last.inputs[0], graph.shape(last.inputs[0]), kind, shape)
+        return Joining(last, last.inputs, tuple(map(graph.shape, last.inputs)), kind, shape)
+    activation = last if isinstance(last, Threshold | Requantize) else None
+    total = graph[last.inputs[0]] if activation else last
+    add = total if isinstance(total, Add) else None
+    sums = layer_of(total, graph) if isinstance(total, Add) else total
+    assert isinstance(sums, Dense | Conv)
+    addend: str | None = None
+    addend_type: Binary | Fixed | Sum | None = None
+    if add:
+        addend, = (name for name in add.inputs if name != sums.name)
+        added = graph.type(addend)
+        assert not isinstance(added, Real)
+        addend_type = added
+    name = source(sums)
+    kind, sum_type = graph.type(name), graph.type(total.name)
+    assert isinstance(kind, Binary | Fixed)
+    assert isinstance(sum_type, Sum)
+    return Layer(sums, activation, name, graph.shape(name), kind, sum_type, shape,
+                 graph.type(last.name), add, addend, addend_type)

@@ -149,7 +149,7 @@ class FlashReader(wiring.Component):
         clock  = Signal()
         drive  = Signal()
         quad   = Signal()
-        bit    = Signal()
+        bit    = Signal(reset_less=True)
         m.d.comb += Cat(serializer.select, serializer.clock).eq(Cat(select, clock))
         m.d.comb += Cat(serializer.drive, serializer.single).eq(Cat(drive, ~quad))
         m.d.comb += serializer.bit.eq(bit)
@@ -163,7 +163,8 @@ class FlashReader(wiring.Component):
         settle    = Signal(_settle_bits(self._config.clock_hz))
         position  = Signal(range(len(SCRIPT_BITS)))
         last_beat = COMMAND_BEATS * 4 // beat - 1
-        timer     = Signal(range(last_beat + 1))  # beats; parts of a request that come, less one
+        # Beats; parts of a request that are still to come, less one
+        timer     = Signal(range(last_beat + 1), reset_less=True)
         fetch     = Signal()
         fetched   = Signal(self._timing.slot + PADS_LATENCY)
 

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from hdl import protocol
 from hdl.link_address import Address
@@ -72,18 +73,18 @@ class Link(wiring.Component):
 
         # The request, and what it is now: after it has arrived it is *tried*, which finds out
         # whether all of its octets exist, then judged, then obeyed, then answered.
-        self._request  = Signal(Request())
+        self._request  = Signal(Request(), reset_less=True)
         self._last_run = Signal(8)  # sequence of the last accepted RUN
         self._error    = Signal(3)  # of the reply
         self._sending  = Signal()   # it has arrived
-        self._trying   = Signal()
+        self._trying   = Signal(reset_less=True)
         self._storing  = Signal()   # a WRITE is carried out
         self._reading  = Signal()
         self._writing  = Signal()
         self._aligned  = Signal()   # the next octet may begin a packet
 
         # Octets of the payload so far. The sequence is kept in the place before the first.
-        self._index    = Signal(8)
+        self._index    = Signal(8, reset_less=True)
         self._ended    = Signal()
         self._stored   = Signal(8)  # of the request, at ``index`` of the cycle before
         self._told     = Signal(8)  # of the reply to IDENTIFY or STATUS, likewise
@@ -162,7 +163,7 @@ class Link(wiring.Component):
         m.d.comb += stored.addr.eq(index)
         m.d.comb += self._stored.eq(stored.data[:8])
         m.d.comb += self._told.eq(stored.data[8:])
-        with m.Switch(index):
+        with m.Switch(index[:bits_for(sum(protocol.IDENTITY.values()))]):
             with m.Case(1):
                 m.d.comb += self._told.eq(self.status)
             with m.Case(2):
@@ -181,7 +182,10 @@ class Link(wiring.Component):
     def _add_header(self, m):
         line, request, octet = self._line, self._request, self._line.octet
         error, last_run = self._error, self._last_run
-        comes = line.passed & ~self._sending
+        comes, small, tiny = Signal(), Signal(), Signal()
+        m.d.comb += comes.eq(line.passed & ~self._sending)
+        m.d.comb += small.eq((octet & ~protocol.COMMAND_MASK) == 0)
+        m.d.comb += tiny.eq(small & (octet[:2] == 0))  # 0, or ADDRESS_OCTETS + 1
 
         with m.State("SYNC"):
             m.d.comb += line.start.eq(1)
@@ -199,13 +203,13 @@ class Link(wiring.Component):
             self._pass(m, "SEQUENCE", request.command | mark)
             with m.If(comes):
                 m.d.sync += request.command.eq(octet)
-                m.d.sync += request.strange.eq((octet & ~protocol.COMMAND_MASK) != 0)
+                m.d.sync += request.strange.eq(~small)
 
         with m.State("SEQUENCE"):
             self._pass(m, "LENGTH", self._stored)
             m.d.comb += self._keep.eq(comes)
             with m.If(comes):
-                m.d.sync += request.null.eq(octet == 0)
+                m.d.sync += request.null.eq(tiny & ~octet[2])
                 m.d.sync += request.repeated.eq(octet == last_run)
             with m.Elif(line.passed & (error == 0) & (request.command == Command.RUN)):
                 m.d.sync += last_run.eq(octet)
@@ -222,7 +226,7 @@ class Link(wiring.Component):
             self._pass(m, "NEXT", Mux(error == 0, length, 1))
             with m.If(line.passed):
                 m.d.sync += request.length.eq(octet)
-                m.d.sync += request.measured.eq(octet == ADDRESS_OCTETS + 1)
+                m.d.sync += request.measured.eq(tiny & octet[2])
 
     def _add_payload(self, m):
         line, request, index = self._line, self._request, self._index

@@ -73,7 +73,7 @@ class Loader(wiring.Component):
         halves, requests, facts = self.halves, self.requests, self.facts
         m = Module()
 
-        part = Signal(Part)
+        part = Signal(Part, reset_less=True)
         # Nibbles of a section that were checked, or parts of a request that were made. It begins
         # anew behind the header.
         step = Signal(7)
@@ -86,7 +86,7 @@ class Loader(wiring.Component):
         # Fields of the header are looked at as they come, eight nibbles each. Kept is which of
         # the first three is the first that is not as it should be, from 3 downwards.
         wanted = Signal(4)
-        flaw   = Signal(2)
+        flaw   = Signal(2, reset_less=True)
         with m.Switch(step[:5]):
             for index, nibble in enumerate(self._wanted()):
                 with m.Case(index):

@@ -88,7 +88,7 @@ class Uart(wiring.Component):
 
         # Counts up to the stop bit, and wraps to IDLE behind it.
         bits  = Signal(4)
-        timer = Signal(range(self._divisor))
+        timer = Signal(range(self._divisor), reset_less=True)
         idle, stops = Signal(), Signal()
         m.d.comb += idle.eq(bits == IDLE)
         m.d.comb += stops.eq(bits == STOP)
@@ -98,7 +98,7 @@ class Uart(wiring.Component):
             m.d.sync += timer.eq(self._divisor - 1)
 
         # Levels are inverted, so that everything begins with 0.
-        previous = Signal()
+        previous = Signal(reset_less=True)
         pulls    = Signal()
         m.submodules.synchronizer = FFSynchronizer(~self.rx, self.low)
         m.d.sync += previous.eq(self.low)

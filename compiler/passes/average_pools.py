@@ -18,7 +18,14 @@ from compiler.ir import (
     Weighted,
 )
 from compiler.passes.lines import Form, Forms
-from compiler.passes.rewriting import PassError, free_name, is_small, run_behind, with_weights
+from compiler.passes.rewriting import (
+    PassError,
+    free_name,
+    host_run,
+    is_small,
+    run_behind,
+    with_weights,
+)
 
 
 __all__ = ["average_pools", "ones"]
@@ -40,16 +47,12 @@ def average_pools(graph: Graph) -> Graph:
 
 
 def _on_device(graph: Graph, pool: Node) -> bool:
-    ahead, behind = {pool.name}, {pool.name}
-    for node in reversed(graph.nodes):
-        if node.name in ahead:
-            ahead.update(node.inputs)
+    behind = {pool.name}
     for node in graph.nodes:
         if behind.intersection(node.inputs):
             behind.add(node.name)
-    return (any(isinstance(graph[name], Weighted) for name in ahead)
-            and any(isinstance(graph[name], Weighted | Threshold | Requantize)
-                    for name in behind))
+    return pool not in host_run(graph) and any(
+        isinstance(graph[name], Weighted | Threshold | Requantize) for name in behind)
 
 
 def _replace(forms: Forms, pool: AveragePool) -> None:

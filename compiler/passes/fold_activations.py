@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 
 from compiler.ir import (
+    Add,
     Affine,
     Binary,
-    Conv,
     Fixed,
     Flatten,
     Graph,
     MaxPool,
     Node,
     Requantize,
-    Sum,
     TensorType,
     Threshold,
     Weighted,
@@ -27,11 +26,11 @@ from compiler.passes.rewriting import (
     PassError,
     free_name,
     is_small,
-    negate,
     per_channel,
     rewrite,
     run_behind,
 )
+from compiler.passes.sums import are_sums, change_sums, sum_range, sums_of
 from compiler.stages import on_host
 
 
@@ -58,22 +57,26 @@ def fold_activations(graph: Graph) -> Graph:
     -1 behind the pool turns it back.
     """
     changes: dict[str, list[Node]] = {}
+    reads: dict[str, tuple[str, ...]] = {}
+    touched: set[str] = set()  # an Add of what changes has to wait for the next time
     for node in graph.nodes:
-        if isinstance(node, Weighted):
-            changes |= fold_run(graph, run_behind(graph, node))
-    return rewrite(graph, changes)
+        waits = not isinstance(node, Weighted) and not touched.isdisjoint(node.inputs)
+        if isinstance(node, Weighted | Add) and not waits:
+            changes |= fold_run(graph, run_behind(graph, node), reads)
+        if waits or node.name in changes:
+            touched.add(node.name)
+    return rewrite(graph, changes, reads)
 
 
-def fold_run(graph: Graph, run: list[Node]) -> dict[str, list[Node]]:
-    """Fold one layer, the nodes from its weights on; return the changes."""
+def fold_run(graph: Graph, run: list[Node], reads: dict[str, tuple[str, ...]]
+             ) -> dict[str, list[Node]]:
+    """Fold one layer, the nodes from its sums on; return the changes, and add to ``reads``."""
     node = run[0]
-    assert isinstance(node, Weighted)
     ends = quantizers(graph, run)
-    if not ends or not isinstance(graph.type(node.name), Sum) or is_folded(run, ends[-1]):
+    if not ends or not are_sums(graph, node) or is_folded(run, ends[-1]):
         return {}
-    low, high = node.sum_range(graph.type(node.inputs[0]),
-                               zero=isinstance(node, Conv) and node.padded)
-    chain = tuple(per_channel(step, node.channels) for step in run[1:ends[-1] + 1])
+    low, high = sum_range(graph, node)
+    chain = tuple(per_channel(step, len(low)) for step in run[1:ends[-1] + 1])
     last = run[ends[-1]]
     kind = graph.type(last.name)
     pointwise = tuple(step for step in chain if not isinstance(step, MaxPool | Flatten))
@@ -83,18 +86,25 @@ def fold_run(graph: Graph, run: list[Node]) -> dict[str, list[Node]]:
     wanted = directions(chain, low, high)
     upside_down = (wanted != 0) & (wanted != steps.turn)
     steps = turned(steps, upside_down)
-    if (steps.turn < 0).any():
-        node = negate(node, steps.turn)
+    changed = change_sums(graph, node, steps.turn, reads)
     shifted = fit_shift(steps, last) if isinstance(last, Requantize) else None
     activation: Node
     if shifted:
         activation, bias = shifted
-        bias = bias if node.bias is None else bias + node.bias
-        node = replace(node, bias=bias if bias.any() else None)
+        name = sums_of(graph, node).name
+        changed[name] = [_biased(step, bias) if step.name == name else step
+                         for step in changed[name]]
     else:
         activation = replace(threshold_of(steps), name=last.name)
-    return {last.name: [node, activation, *moved,
-                        *offset_of(graph, last, steps, upside_down, bool(shifted))]}
+    ahead = changed.pop(node.name)
+    return changed | {last.name: [*ahead, activation, *moved,
+                                  *offset_of(graph, last, steps, upside_down, bool(shifted))]}
+
+
+def _biased(node: Node, bias: Array) -> Node:
+    assert isinstance(node, Weighted)
+    bias = bias if node.bias is None else bias + node.bias
+    return replace(node, bias=bias if bias.any() else None)
 
 
 def directions(chain: Sequence[Node], low: Array, high: Array) -> Array:

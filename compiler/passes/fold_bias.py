@@ -1,8 +1,9 @@
 """Moves integer biases into the levels that follow."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from compiler.ir import Graph, Node, Threshold, Weighted
+from compiler.ir import Add, Graph, Node, Threshold, Weighted
 from compiler.passes.rewriting import rewrite
 
 
@@ -15,9 +16,22 @@ def fold_bias(graph: Graph) -> Graph:
     for node in graph.nodes:
         if not isinstance(node, Threshold) or node.levels.dtype.kind != "i":
             continue
-        sums = graph[node.inputs[0]]
-        if (isinstance(sums, Weighted) and sums.bias is not None and sums.bias.dtype.kind == "i"
-                and len(graph.users(sums)) == 1):
+        levels = node.levels
+        for sums in _biased(graph, graph[node.inputs[0]]):
+            assert sums.bias is not None
+            levels = levels - sums.bias[:, None]
             changes[sums.name] = [replace(sums, bias=None)]
-            changes[node.name] = [replace(node, levels=node.levels - sums.bias[:, None])]
+        if levels is not node.levels:
+            changes[node.name] = [replace(node, levels=levels)]
     return rewrite(graph, changes)
+
+
+def _biased(graph: Graph, node: Node) -> Iterator[Weighted]:
+    """Yield the weights with an integer bias whose sums are all that ``node`` is made of."""
+    if len(graph.users(node)) > 1:
+        return
+    if isinstance(node, Add):
+        for name in node.inputs:
+            yield from _biased(graph, graph[name])
+    elif isinstance(node, Weighted) and node.bias is not None and node.bias.dtype.kind == "i":
+        yield node

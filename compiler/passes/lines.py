@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from compiler.ir import (
     BatchNorm,
     Binary,
     Concat,
-    Conv,
     Fixed,
     Flatten,
     Graph,
@@ -26,13 +26,15 @@ from compiler.ir import (
     value_range,
 )
 from compiler.ir.layers import common_type
-from compiler.passes.rewriting import PassError, free_name, is_small, rewrite
+from compiler.passes.rewriting import PassError, free_name, is_small, repeated, rewrite
 
 
 __all__ = ["Form", "Forms", "Line", "affine_of", "compose"]
 
 Array = np.ndarray[Any, Any]
 Line = tuple[Array | float, Array | float]  # scale and offset
+
+MOST = 127  # of the smallest integers that an offset and a scale are in proportion to
 
 
 @dataclass(frozen=True)
@@ -138,13 +140,37 @@ class Forms:
         return self._joined(node, [form], moved.type, (moved.scale, moved.offset), *ahead)
 
     def _side_by_side(self, node: Concat, forms: list[Form]) -> Form:
+        ahead: list[Node] = []
+        if len({isinstance(form.type, Binary) for form in forms}) > 1:
+            counted = [self._counted(node, at, form) for at, form in enumerate(forms)]
+            ahead = [step for steps, _ in counted for step in steps]
+            forms = [form for _, form in counted]
         kind = self._common(node, {form.type for form in forms})
         widths = [self.graph.shape(name)[-1] for name in node.inputs]
         scale, offset = (
             np.concatenate([np.broadcast_to(value, width)
                             for value, width in zip(values, widths, strict=True)])
             for values in ([form.scale for form in forms], [form.offset for form in forms]))
-        return self._joined(node, forms, kind, (scale, offset))
+        made = self._joined(node, forms, kind, (scale, offset))
+        if ahead:
+            self.changes[node.name][:0] = ahead
+            self.reads[node.name] = tuple(form.tensor for form in forms)
+        return made
+
+    def _counted(self, node: Concat, at: int, form: Form) -> tuple[tuple[Node, ...], Form]:
+        """Return a layer that makes 0 and 1 of bits, and the form of these."""
+        if not isinstance(form.type, Binary):
+            return (), form
+        width = self.graph.shape(node.inputs[at])[-1]
+        ones = np.ones(width, np.int64)
+        layer = replace(repeated(free_name(self.graph, node.name, f"bits{at + 1}"), ones),
+                        bias=ones.copy())
+        small = Requantize(name=free_name(self.graph, node.name, f"counts{at + 1}"), shift=1,
+                           bits=1, signed=False)
+        self.reads[layer.name] = (form.tensor,)
+        scale = np.asarray(form.scale)
+        return (layer, small), Form(small.name, Fixed(1, signed=False), 2 * scale,
+                                    form.offset - scale)
 
     def _common(self, node: Node, kinds: set[TensorType]) -> TensorType:
         """Return the type of what a Concat makes of integers of ``kinds``."""
@@ -158,33 +184,35 @@ class Forms:
         """Return a layer that reads the integers of ``form`` and makes ones of no offset and of
         positive scale, and the form of these.
 
-        It is a convolution of one tap for each channel: a sign and a bias, and no more.
+        It is a convolution of one tap for each channel, and a bias.
         """
         width = self.graph.shape(reader.inputs[0])[-1]
         scale, offset = (np.broadcast_to(value, (width,)) for value in (form.scale, form.offset))
         size, sign = np.abs(scale), np.where(scale < 0, -1, 1)
-        moved = np.zeros(width)
-        np.divide(offset, size, where=size > 0, out=moved)
-        bias = np.rint(moved).astype(np.int64)
-        if (np.abs(moved - bias) > 1e-9 * np.abs(moved)).any() or (offset[size == 0] != 0).any():
-            at = int(np.argmax((np.abs(moved - bias) > 1e-9 * np.abs(moved))
-                               | (size == 0) & (offset != 0)))
-            raise PassError(f"{type(reader).__name__} {reader.name!r} must read integers that "
-                            f"are 0 where its border is 0, not {scale[at]:.6g} * q + "
-                            f"{offset[at]:.6g} in channel {at}: leave out the offset or the pads")
+        times, bias = np.ones(width, np.int64), np.zeros(width, np.int64)
+        for at in np.flatnonzero(offset):
+            ratio = Fraction(offset[at] / (size[at] or 1e-300)).limit_denominator(MOST)
+            if abs(float(ratio) * size[at] - offset[at]) > 1e-9 * abs(offset[at]):
+                raise PassError(f"{type(reader).__name__} {reader.name!r} must read integers that "
+                                f"are 0 where its border is 0, not {scale[at]:.6g} * q + "
+                                f"{offset[at]:.6g} in channel {at}: leave out the offset or the "
+                                f"pads")
+            times[at], bias[at] = ratio.denominator, ratio.numerator
         low, high = value_range(form.type)
-        shift = int(isinstance(form.type, Binary) and bool((bias % 2 != 0).all()))
-        bottom = int((np.where(sign > 0, low, -high) + bias).min()) >> shift
-        top = int((np.where(sign > 0, high, -low) + bias).max()) >> shift
+        lows, highs = (np.where(sign > 0, *ends) * times + bias
+                       for ends in ((low, -high), (high, -low)))
+        odd = (times * sign + bias) % 2 != 0
+        shift = int(isinstance(form.type, Binary) and not odd.any())
+        bottom, top = int(lows.min()) >> shift, int(highs.max()) >> shift
         signed = bottom < 0
         bits = max(top.bit_length(), (-bottom - 1).bit_length() if signed else 0, 1 - signed)
         kind = Fixed(bits + signed, signed)
         if not is_small(kind):
             raise PassError(f"{type(reader).__name__} {reader.name!r} must read integers of at "
                             f"most 8 bits once they are counted from 0, not {bottom} to {top}")
-        layer = Conv(name=free_name(self.graph, reader.name, "moved"), bits=2, groups=width,
-                     weights=sign.reshape(-1, 1, 1, 1), bias=bias if bias.any() else None)
+        layer = replace(repeated(free_name(self.graph, reader.name, "moved"), times * sign),
+                        bias=bias if bias.any() else None)
         small = Requantize(name=free_name(self.graph, reader.name, "counted"), shift=shift,
                            bits=kind.bits, signed=signed)
-        return (layer, small), Form(small.name, kind, size * (1 << shift))
+        return (layer, small), Form(small.name, kind, size / times * (1 << shift))
 

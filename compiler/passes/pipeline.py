@@ -9,16 +9,22 @@ import numpy as np
 
 from compiler.ir import Graph
 from compiler.passes.average_pools import average_pools
+from compiler.passes.drop_lengths import drop_lengths
 from compiler.passes.drop_no_ops import drop_no_ops
 from compiler.passes.expose_integers import expose_integers
 from compiler.passes.expose_sums import expose_sums
+from compiler.passes.fill_layers import fill_layers
 from compiler.passes.find_integer_weights import find_integer_weights
 from compiler.passes.fold_activations import fold_activations
 from compiler.passes.fold_bias import fold_bias
 from compiler.passes.fold_input import fold_input
+from compiler.passes.integer_adds import integer_adds
 from compiler.passes.lift_relu import lift_relu
+from compiler.passes.match_types import match_types
 from compiler.passes.push_affines import push_affines
 from compiler.passes.quantize_floats import quantize_floats
+from compiler.passes.sink_concats import sink_concats
+from compiler.passes.split_forks import split_forks
 from compiler.stages import check_stage
 
 
@@ -46,14 +52,20 @@ PIPELINE: tuple[Pass, ...] = (
     drop_no_ops,
     find_integer_weights,
     expose_integers,
+    sink_concats,
+    drop_lengths,
+    split_forks,
     lift_relu,
     fold_input,
     average_pools,
     until_stable(  # a Threshold counts from 0, whatever its quantizer did: the next layer has it
         push_affines,
         expose_sums,
+        integer_adds,
         fold_activations,
+        fill_layers,
     ),
+    match_types,
     fold_bias,
     drop_no_ops,
 )

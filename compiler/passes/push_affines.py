@@ -1,6 +1,8 @@
 """Moves scales and offsets of integer tensors through the layers that read them."""
 
+import math
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,14 @@ __all__ = ["absorb", "push_affines"]
 
 Array = np.ndarray[Any, Any]
 
+MOST = 127  # times that a scale goes into another
+
 
 def push_affines(graph: Graph) -> Graph:
     """Make each Dense or Conv read integers ``q`` where it reads ``scale * q + offset``.
 
     The offset, which may differ between channels, becomes a bias; the scale one of the sums. An
-    output must read integers of one scale or of whole multiples of it, which the weights make up
+    output must read integers of one scale or of small multiples of one, which the weights make up
     for; so do they for signs. Both pass through flattening, pools and joins. Ahead of a border of
     zeros the integers must be 0 where their values are: where they have an offset, a layer that
     adds it comes between (`Forms.settle`).
@@ -50,13 +54,8 @@ def absorb(node: Weighted, line: Line) -> Weighted:
     steps = np.where(seen > 0, seen, np.inf).min(1)
     steps[np.isinf(steps)] = 0
     factors = columns(node, scale) / node_rows(node, np.where(steps, steps, 1))
-    if (factors != np.rint(factors)).any():
-        row = int(np.argmax((factors != np.rint(factors)).reshape(len(factors), -1).any(1)))
-        first = int(np.flatnonzero(size == steps[row])[0])
-        other = int(np.flatnonzero(size % steps[row])[0])
-        raise PassError(f"{type(node).__name__} {node.name!r} must read integers of one scale or "
-                        f"of whole multiples of it, not {size[first]} for channel {first} and "
-                        f"{size[other]} for channel {other}")
+    factors, times = _whole(node, factors, size)
+    steps = steps / times
     if (scale < 0).all():
         steps, factors = -steps, -factors
     bias = _bias(node, offset)
@@ -70,6 +69,21 @@ def absorb(node: Weighted, line: Line) -> Weighted:
     if node.bias is not None:
         bias = node.bias if bias is None else node.bias + bias
     return replace(made, scale=1.0 if whole else step * node.scale, bias=bias)
+
+
+def _whole(node: Weighted, factors: Array, size: Array) -> tuple[Array, int]:
+    """Return ``factors`` times the least number that makes them all whole, and that number."""
+    values = np.unique(np.abs(factors))
+    ratios = [Fraction(value).limit_denominator(MOST) for value in values]
+    times = math.lcm(*(ratio.denominator for ratio in ratios))
+    made = np.rint(factors * times)
+    if times > MOST or (np.abs(made - factors * times) > 1e-12 * np.abs(made)).any():
+        first = int(np.flatnonzero(size)[0])
+        other = int(np.argmax((size != 0) & (size != size[first])))
+        raise PassError(f"{type(node).__name__} {node.name!r} must read integers of one scale or "
+                        f"of small multiples of one, not {size[first]:.6g} for channel {first} "
+                        f"and {size[other]:.6g} for channel {other}")
+    return made, times
 
 
 def node_rows(node: Weighted, values: Array) -> Array:

@@ -17,6 +17,7 @@ import numpy as np
 
 from compiler import golden
 from compiler.ir import (
+    Add,
     Affine,
     AveragePool,
     Concat,
@@ -95,9 +96,10 @@ def _room(graph: Graph) -> int:
 class _Data:
     """A tensor of the network: its real values ``x``, and integers ``q`` that stand for them.
 
-    The values of these are ``q * 2**-length * factor``.
+    The values of these are ``q * 2**-length * factor``; ``name`` is theirs in the new graph.
     """
 
+    name: str
     x: Array
     q: Array
     length: int
@@ -111,6 +113,7 @@ class _Quantizing:
         self.graph = graph
         self.bits = bits
         self.changes: dict[str, list[Node]] = {}
+        self.reads: dict[str, tuple[str, ...]] = {}
         self.data: dict[str, _Data] = {}
 
     def run(self, calibration: Array) -> Graph:
@@ -120,7 +123,7 @@ class _Quantizing:
                 self._take(node)
             later = {name for user in self.graph.nodes[at + 1:] for name in user.inputs}
             self.data = {name: data for name, data in self.data.items() if name in later}
-        return rewrite(self.graph, self.changes)
+        return rewrite(self.graph, self.changes, self.reads)
 
     def _begin(self, calibration: Array) -> None:
         """Quantize what the first layers read."""
@@ -129,13 +132,13 @@ class _Quantizing:
         for node in graph.nodes[:graph.nodes.index(end) + 1]:
             x = golden.evaluate(node, x)
         if is_small(graph.type(end.name)):
-            self.data[end.name] = _Data(x, x.astype(np.int64), 0)
+            self.data[end.name] = _Data(end.name, x, x.astype(np.int64), 0)
             return
         signed = bool(x.min() < 0)
         length = _data_length(x, self.bits, signed)
         made = _input_quantizer(graph, end, length, self.bits, signed)
         self.changes[end.name] = [end, *made]
-        self.data[end.name] = _Data(x, on_host(made, x), length)
+        self.data[end.name] = _Data(made[-1].name, x, on_host(made, x), length)
 
     def _take(self, node: Node) -> None:
         read = [self.data[name] for name in node.inputs]
@@ -153,14 +156,16 @@ class _Quantizing:
                 factor = read[0].factor
                 if isinstance(node, Flatten) and np.ndim(factor):
                     factor = np.broadcast_to(factor, read[0].x.shape[1:]).ravel()
-                self.data[node.name] = _Data(golden.evaluate(node, read[0].x),
-                                             golden.evaluate(node, read[0].q), read[0].length,
-                                             factor)
+                self.data[node.name] = _Data(
+                    node.name, golden.evaluate(node, read[0].x),
+                    golden.evaluate(node, read[0].q), read[0].length, factor)
             case Relu():
                 self.changes[node.name] = []
                 self.data[node.name] = read[0]
             case Concat():
                 self.data[node.name] = self._joined(node, read)
+            case Add():
+                self.data[node.name] = self._added(node, read)
             case _:
                 raise PassError(f"{type(node).__name__} {node.name!r} must stand at the end of a "
                                 f"network without quantizers, not ahead of weights")
@@ -183,13 +188,13 @@ class _Quantizing:
                              golden.evaluate(node, read.x) * count / read.factor,
                              golden.evaluate(sums, read.q), read.length,
                              signed=bool(read.q.min() < 0))
-        return _Data(made.x * read.factor / count, made.q, made.length, read.factor / count)
+        return replace(made, x=made.x * read.factor / count, factor=read.factor / count)
 
     def _settled(self, sums: Weighted, name: str, x: Array, totals: Array, length: int, *,
                  signed: bool) -> _Data:
         activation = _activation(name, x, totals, length, Fixed(self.bits, signed))
         self.changes[sums.name] = [sums, activation]
-        return _Data(x, golden.evaluate(activation, totals), activation.fl)
+        return _Data(name, x, golden.evaluate(activation, totals), activation.fl)
 
     def _joined(self, node: Concat, read: list[_Data]) -> _Data:
         """Join integers of several lengths, and leave what they differ by to the next layer."""
@@ -197,9 +202,27 @@ class _Quantizing:
         factor = np.concatenate([
             np.broadcast_to(data.factor * 2.0 ** (length - data.length), data.q.shape[-1])
             for data in read])
-        return _Data(golden.evaluate(node, *(data.x for data in read)),
+        return _Data(node.name, golden.evaluate(node, *(data.x for data in read)),
                      golden.evaluate(node, *(data.q for data in read)), length,
                      1.0 if (factor == 1).all() else factor)
+
+    def _added(self, node: Add, read: list[_Data]) -> _Data:
+        """Quantize a sum of values; `integer_adds` makes it one of integers."""
+        relus = [step for step in run_behind(self.graph, node) if isinstance(step, Relu)]
+        x = golden.evaluate(node, *(data.x for data in read))
+        x = golden.evaluate(relus[0], x) if relus else x
+        name = relus[0].name if relus else free_name(self.graph, node.name, "fixed")
+        length = _data_length(x, self.bits, signed=not relus)
+        values = [Affine(name=free_name(self.graph, node.name, f"values{at}"),
+                         scale=2.0 ** -data.length * data.factor) for at, data in enumerate(read)]
+        steps = Affine(name=free_name(self.graph, node.name, "steps"), scale=2.0 ** length)
+        made = Requantize(name=name, shift=0, bits=self.bits, signed=not relus, fl=length)
+        self.changes[node.name] = [*values, node, steps, made]
+        self.reads |= {value.name: (data.name,) for value, data in zip(values, read, strict=True)}
+        self.reads[node.name] = (values[0].name, values[1].name)
+        one, other = (golden.evaluate(value, data.q)
+                      for value, data in zip(values, read, strict=True))
+        return _Data(name, x, on_host((steps, made), one + other), length)
 
 
 def _data_length(x: Array, bits: int, signed: bool) -> int:

@@ -7,11 +7,26 @@ from typing import Any, TypeVar
 import numpy as np
 
 from compiler.errors import UserError
-from compiler.ir import AveragePool, Binary, Conv, Fixed, Graph, Input, Node, TensorType, Weighted
+from compiler.ir import (
+    Affine,
+    AveragePool,
+    BatchNorm,
+    Binary,
+    Concat,
+    Conv,
+    Fixed,
+    Flatten,
+    Graph,
+    Input,
+    MaxPool,
+    Node,
+    TensorType,
+    Weighted,
+)
 
 
-__all__ = ["PassError", "columns", "free_name", "is_small", "negate", "per_channel",
-           "rewrite", "run_ahead", "run_behind", "with_weights"]
+__all__ = ["PassError", "columns", "free_name", "host_run", "is_line", "is_small", "negate",
+           "per_channel", "repeated", "rewrite", "run_ahead", "run_behind", "with_weights"]
 
 Array = np.ndarray[Any, Any]
 N = TypeVar("N", bound=Node)
@@ -40,9 +55,10 @@ def rewrite(graph: Graph, changes: Mapping[str, Sequence[Node]],
     for old in graph.nodes:
         last: Node | None = None
         for node in changes.get(old.name, (old,)):
-            inputs = tuple(now[name] for name in node.inputs or old.inputs)
             if last:
-                inputs = (last.name, *inputs[1:])
+                inputs = (last.name, *(now[name] for name in node.inputs[1:]))
+            else:
+                inputs = tuple(now[name] for name in node.inputs or old.inputs)
             inputs = (reads or {}).get(node.name, inputs)
             last = node if node.inputs == inputs else replace(node, inputs=inputs)
             made.append(last)
@@ -62,6 +78,16 @@ def run_behind(graph: Graph, node: Node) -> list[Node]:
     run = [node]
     while len(users := graph.users(run[-1])) == 1:
         if isinstance(users[0], Weighted | AveragePool) or len(users[0].inputs) > 1:
+            break
+        run.append(users[0])
+    return run
+
+
+def host_run(graph: Graph) -> list[Node]:
+    """Return the Input and what follows it in a row, up to the first weights, join or fork."""
+    run: list[Node] = [graph.input]
+    while len(users := graph.users(run[-1])) == 1:
+        if isinstance(users[0], Weighted) or len(users[0].inputs) > 1:
             break
         run.append(users[0])
     return run
@@ -107,6 +133,14 @@ def is_small(kind: TensorType) -> bool:
     return isinstance(kind, Binary) or isinstance(kind, Fixed) and kind.bits <= MAX_BITS
 
 
+def is_line(graph: Graph, node: Node) -> bool:
+    """Whether a tensor is small integers, or a scale and an offset of them."""
+    if is_small(graph.type(node.name)):
+        return True
+    return (isinstance(node, Affine | BatchNorm | Flatten | MaxPool | Concat | AveragePool)
+            and all(is_line(graph, graph[name]) for name in node.inputs))
+
+
 def columns(node: Weighted, values: Array) -> Array:
     """Return ``values``, one for each input channel, so that they broadcast over the weights."""
     if not isinstance(node, Conv):
@@ -138,3 +172,10 @@ def with_weights(node: W, weights: Array) -> W:
         raise PassError(f"{kind} {node.name!r} must have weights of at most {MAX_BITS} bits once "
                         f"they make up for the scales of its inputs, not {weights[tuple(at)]}")
     return replace(node, weights=weights, bits=bits)
+
+
+def repeated(name: str, factors: Array) -> Conv:
+    """Return a layer that multiplies each channel by one of ``factors``."""
+    node = Conv(name=name, weights=np.ones((len(factors), 1, 1, 1), np.int64), bits=2,
+                groups=len(factors))
+    return with_weights(node, factors.astype(np.int64).reshape(-1, 1, 1, 1))

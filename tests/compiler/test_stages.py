@@ -1,13 +1,16 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from compiler import golden
 from compiler.ir import (
+    Add,
     Affine,
     ArgMax,
     Binary,
+    Concat,
     Fixed,
     Flatten,
     Graph,
@@ -19,7 +22,7 @@ from compiler.ir import (
     Sum,
     Threshold,
 )
-from compiler.stages import StageError, check_stage, on_host, split
+from compiler.stages import Joining, StageError, check_stage, on_host, split
 from tests.compiler.passes.networks import chain, dense
 
 
@@ -111,11 +114,84 @@ def test_quant_is_legal_when_imported_only():
 
 
 def test_branch():
-    nodes = chain(*layers(dense(ONES), SIGN)).nodes
-    graph = Graph((*nodes, Relu(name="r", inputs=("sums",))))
-    with pytest.raises(StageError, match="^Node 'r' must read 'sign', as the graph must be one "
-                                         "chain, not 'sums'$"):
-        check_stage(graph, "imported")
+    nodes = chain(*layers(dense(ONES), SIGN, dense(np.ones((3, 3), int), "b"))).nodes
+    graph = Graph((*nodes, Relu(name="r", inputs=("sign",))))
+    check_stage(graph, "imported")
+    with pytest.raises(StageError, match="^Node 'r' must read 'b', as what is behind the layers "
+                                         "must be one chain, not 'sign'$"):
+        check_stage(graph, "integer")
+
+
+def adding(first, second, *more):
+    """Two layers of `BITS`, and an Add of two tensors."""
+    nodes = chain(*layers(dense(ONES, "a"), SIGN, dense(np.ones((3, 3), int), "b"))).nodes
+    return Graph((*nodes, *more, Add(name="add", inputs=(first, second))))
+
+
+def test_addend():
+    a, b = split(adding("sign", "b")).body
+    assert (a.addend, a.add, b.addend, b.output) == (None, None, "sign", "add")
+    assert b.sum_type == b.output_type == Sum(-4, 4)
+
+
+def test_sums_that_are_kept():
+    third = dense(np.ones((3, 3), int), "c")
+    graph = adding("b", "c", replace(third, inputs=("sign",)))
+    _, b, c = split(graph).body
+    assert (b.activation, b.output, b.addend) == (None, "b", None)
+    assert (c.name, c.addend, c.addend_type, c.sum_type) == ("c", "b", Sum(-3, 3), Sum(-6, 6))
+
+
+def test_a_step_waits_for_its_addend():
+    """The layer comes where its Add is, behind what makes the addend."""
+    third = dense(np.ones((3, 3), int), "c")
+    small = Requantize(name="r", shift=0, bits=3, inputs=("c",))
+    graph = adding("b", "r", replace(third, inputs=("sign",)), small)
+    assert [step.name for step in split(graph).body] == ["a", "c", "b"]
+
+
+@pytest.mark.parametrize(("first", "second", "sentence"), [
+    ("b", "b", ("Node 'add' must read 'b', as what is behind the layers must be one chain, not "
+                "'b', 'b'")),
+    ("b", "values", "Node 'values' must read 'b', as what is behind the layers must be one chain"),
+])
+def test_adds_at_the_end_that_are_refused(first, second, sentence):
+    values = Affine(name="values", scale=0.5, inputs=("sign",))
+    graph = adding(first, second, *[values] * (second == "values"))
+    with pytest.raises(StageError, match=f"^{re.escape(sentence)}"):
+        check_stage(graph, "integer")
+
+
+def test_add_of_small_integers_alone():
+    nodes = chain(*layers(dense(ONES, "a"), SIGN)).nodes
+    graph = Graph((*nodes, Add(name="add", inputs=("sign", "sign")),
+                   Threshold(name="t", levels=np.array([[0]]), inputs=("add",)),
+                   replace(dense(np.ones((3, 3), int), "last"), inputs=("t",))))
+    with pytest.raises(StageError, match="^Add 'add' must add to the sums of a layer that nothing "
+                                         "else reads, not Threshold 'sign' and Threshold 'sign'$"):
+        check_stage(graph, "integer")
+
+
+def test_joining():
+    nodes = chain(*layers(dense(ONES, "a"), SIGN)).nodes
+    other = dense(ONES, "b")
+    kinds = Threshold(name="t", levels=np.array([[0]])), Requantize(name="t", shift=0, bits=2)
+    for last in kinds:
+        graph = Graph((*nodes, replace(other, inputs=("x",)), replace(last, inputs=("b",)),
+                       Concat(name="join", inputs=("sign", "t"))))
+        if last is kinds[0]:
+            join = split(graph).body[-1]
+            assert isinstance(join, Joining)
+            assert (join.inputs, join.input_shapes) == (("sign", "t"), ((3,), (3,)))
+            assert (join.output, join.output_shape, join.output_type) == ("join", (6,), Binary())
+            continue
+        with pytest.raises(StageError, match="^Concat 'join' must join tensors of one type, not "
+                                             "bits and integers of 2 bits$"):
+            check_stage(graph, "integer")
+        graph = Graph((*graph.nodes[:-1], Concat(name="join", inputs=("t", "t")),
+                       replace(dense(np.ones((1, 6), int), "c"), inputs=("join",))))
+        with pytest.raises(StageError, match="^Node 'sign' must be read by a layer, not by none$"):
+            check_stage(graph, "integer")
 
 
 def test_unknown_stage():

@@ -144,10 +144,10 @@ def test_a_border_is_zero(signed, scale, layers):
 
 def test_border_that_has_no_zero():
     rng = np.random.default_rng(0)
-    before = chain(picture(), conv(rng, 2, 2), SIGN, affine(1.0, np.array([0.0, 0.25])),
+    before = chain(picture(), conv(rng, 2, 2), SIGN, affine(1.0, np.array([0.0, np.pi])),
                    conv(rng, 2, 2, "next", kernel=2, pads=1))
     sentence = ("Conv 'next' must read integers that are 0 where its border is 0, not 1 * q + "
-                "0.25 in channel 1: leave out the offset or the pads")
+                "3.14159 in channel 1: leave out the offset or the pads")
     with pytest.raises(PassError, match=f"^{re.escape(sentence)}$"):
         to_integer(before)
 

@@ -155,3 +155,35 @@ def test_trained_networks(model, correct):
     same(before, after, test.x)
     if correct:
         assert (golden.run(after, test.x) == test.labels).sum() == correct
+
+
+@needs_data
+def test_trained_convolutions():
+    """CNV on the first twenty test pictures of CIFAR-10, of which it knows seventeen."""
+    before = load(DATA / "bnn-pynq" / "cifar10" / "cnvW1A1")
+    after = to_integer(before)
+    test = datasets.load(DATA / "cifar10" / "test20.bin")
+    same(before, after, test.x)
+    assert (golden.run(after, test.x) == test.labels).sum() == 17
+    assert [layer.on_array for layer in split(after).layers] == [False] + 8 * [True]
+
+
+@needs_data
+@pytest.mark.parametrize("model", ["cnn_w1a1.onnx", "cnn_w1a1_clean.onnx"])
+def test_exported_convolutions(model):
+    before = load(DATA / "brevitas" / model)
+    after = to_integer(before)
+    assert len(split(after).body) == 5
+    with np.load(DATA / "brevitas" / "cnn_w1a1_expected.npz") as expected:
+        same(before, after, expected["x"])
+
+
+@needs_data
+def test_float_convolutions_in_eight_bits():
+    before = load(DATA / "mnist-conv" / "model.onnx")
+    test = datasets.load(DATA / "mnist")
+    after = to_integer(before, test.x[-100:])
+    was, now = ((golden.run(graph, test.x[:400]).argmax(-1) == test.labels[:400]).mean()
+                for graph in (before, after))
+    assert was >= 0.98
+    assert now >= was - 0.005

@@ -55,17 +55,17 @@ def test_normalised_integers():
 
 
 def test_whole_multiples_of_a_scale_go_into_the_weights():
-    before = chain(bits_in(3), affine(np.array([0.5, -1.5, 0.0]), 0.5), dense([[1, -1, 1]]))
+    before = chain(bits_in(3), affine(np.array([0.5, -0.75, 0.0]), 0.5), dense([[1, -1, 1]]))
     after = push_affines(before)
-    assert after["sums"].weights.tolist() == [[1, 3, 0]]
+    assert after["sums"].weights.tolist() == [[2, 3, 0]]
     assert after["sums"].bits == 3
     same(before, after, 2 * (np.arange(8)[:, None] >> np.arange(3) & 1) - 1)
 
 
 def test_two_scales():
-    before = chain(bits_in(3), affine(np.array([0.5, 0.5, 0.75])), dense([[1, -1, 1]]))
-    with pytest.raises(PassError, match="^Dense 'sums' must read integers of one scale or of whole"
-                                        " multiples of it, not 0.5 for channel 0 and 0.75 for "
+    before = chain(bits_in(3), affine(np.array([0.5, 0.5, np.pi])), dense([[1, -1, 1]]))
+    with pytest.raises(PassError, match="^Dense 'sums' must read integers of one scale or of small"
+                                        " multiples of one, not 0.5 for channel 0 and 3.14159 for "
                                         "channel 2$"):
         push_affines(before)
 
