@@ -33,9 +33,8 @@ class Pass:
 class Twin:
     """The engine, cycle by cycle."""
 
-    def __init__(self, segment):
-        self.size = segment
-        self.layer = None   # passes to come; fixed, pool
+    def __init__(self):
+        self.layer = None   # passes to come; fixed, pool, segment
         self.words = 0      # of this segment
         self.fresh = True   # it is the first of its pass
         self.draining = False
@@ -54,7 +53,7 @@ class Twin:
         finishing = running and at is None and not self.draining and resting
         void, reads = at.steps[0] if at else (0, 0)
         last = bool(at) and len(at.steps) == 1
-        ends = last or (not void and self.words == self.size - 1)
+        ends = last or (bool(at) and not void and self.words == self.layer[3] - 1)
         waits = ends and self.draining
         ready = bool(at) and feed and (weight or void) and not waits
         goes = ready and (grant or not reads)
@@ -90,7 +89,7 @@ class Twin:
 
     def harvest_of(self, at, last):
         part_first, part_last = at.flags["part_first"], at.flags["part_last"]
-        _, fixed, pool = self.layer
+        _, fixed, pool, _ = self.layer
         whole = fixed or (part_first and part_last)
         if part_last and (not pool or at.flags["window_last"]):
             self.output = at.output
@@ -102,9 +101,10 @@ class Twin:
             **{f"flags__{name}": value for name, value in at.flags.items()}}
 
 
-def any_layer(rng, segment, places, words=None):
+def any_layer(rng, config, words=None):
     """Passes of any number of words, with steps between them that bring none."""
-    passes = deque()
+    passes, segment = deque(), rng.choice([2, config.segment, rng.randint(2, config.segment)])
+    places = config.memory_depth * config.memory_width // 8
     for index in reversed(range(rng.randrange(1, 6))):
         steps = deque()
         for _ in range(words or rng.choice([1, 2, segment, segment + 1,
@@ -113,22 +113,22 @@ def any_layer(rng, segment, places, words=None):
             steps.append((0, rng.randrange(2)))
         flags = {name: rng.randrange(2) for name in FLAGS} | {"last": int(index == 0)}
         passes.append(Pass(steps, flags, rng.randrange(places)))
-    return passes, rng.randrange(2), rng.randrange(2)
+    return passes, rng.randrange(2), rng.randrange(2), segment
 
 
 async def layers(world, config, seed, count):
     """Layers of any passes; words, descriptors, grants and the drain come when they want."""
     rng = random.Random(seed)
     places = config.memory_depth * config.memory_width // 8
-    twin, ended, patience = Twin(config.segment), 0, 0
+    twin, ended, patience = Twin(), 0, 0
     offered, draining, rates = None, None, (1.0, 1.0, 1.0, 0)
     while ended < count:
         if rng.random() < 0.03:
             rates = [rng.choice([1.0, 0.9, 0.3]) for _ in range(3)] + [rng.choice([0, 9])]
         if offered is None and rng.random() < 0.5:
-            offered = any_layer(rng, config.segment, places, words=1 if ended % 4 == 0 else None)
+            offered = any_layer(rng, config, words=1 if ended % 4 == 0 else None)
             world.set("layers__payload", pack(Layer, **fields(
-                Layer, fixed=offered[1], pool=offered[2])))
+                Layer, fixed=offered[1], pool=offered[2], segment=offered[3])))
         feed, weight, grant = (rng.random() < rate for rate in rates[:3])
         drained, resting = draining == 0, rng.random() < 0.5
         at = twin.present

@@ -10,10 +10,10 @@ import pytest
 
 from hdl.config import Config
 from hdl.isa import Feed, Layer, Loop, Target
+from sim.runner import simulate
 from tests.hdl.core import Board, Core
 from tests.hdl.layers import KINDS, any_layer, any_queued, walk
 from tests.hdl.twins import fields, run
-from sim.runner import simulate
 from tests.hdl.worlds import Verilog, in_amaranth
 
 
@@ -76,7 +76,8 @@ async def convolution(world, config, seed, *, kernel, border, pool, rates):
         out = out // 2
         bits = bits[:2 * out, :2 * out].reshape(out, 2, out, 2, tiles, pe).max((1, 3))
 
-    layer = fields(Layer, taps=kernel, height=kernel, depth=depth, step=step, feed=Feed.CHAIN,
+    layer = fields(Layer, taps=kernel, height=kernel, depth=depth, step=step,
+                   segment=config.segment, feed=Feed.CHAIN,
                    columns=size if border else 0, lines=size, skip=1, channels=pe, stride=1,
                    activation=1, target=Target.BITS, bits=1, pool=pool, pitch=1)
     octets = tiles * pe // 8
@@ -122,11 +123,10 @@ async def convolution(world, config, seed, *, kernel, border, pool, rates):
     assert board.outputs == expected
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-@pytest.mark.parametrize(("kernel", "border", "pool"), [(3, 1, 0), (2, 0, 1)])
-def test_convolution(config, kernel, border, pool):
-    in_amaranth(Core(config), lambda world: convolution(
-        world, config, 0, kernel=kernel, border=border, pool=pool, rates={}))
+@pytest.mark.parametrize(("kernel", "border", "pool"), [(3, 1, 0), (3, 1, 1), (2, 0, 0)])
+def test_convolution(kernel, border, pool):
+    in_amaranth(Core(CONFIG), lambda world: convolution(
+        world, CONFIG, 0, kernel=kernel, border=border, pool=pool, rates={}))
 
 
 async def layers(world, config, seed, count, *, kinds=KINDS):
@@ -144,10 +144,14 @@ async def layers(world, config, seed, count, *, kinds=KINDS):
         assert board.outputs == expected, (layer, walks, rates)
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_layers(config, kind):
-    in_amaranth(Core(config), lambda world: layers(world, config, 0, 6, kinds=[kind]))
+def test_layers(kind):
+    in_amaranth(Core(CONFIG), lambda world: layers(world, CONFIG, 0, 6, kinds=[kind]))
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_configs(config):
+    in_amaranth(Core(config), lambda world: layers(world, config, 1, 8))
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hdl.fixed import rescale
-from hdl.isa import Activation, Feed, Layer, Loop, Target
+from hdl.isa import Activation, Feed, Loop, Target
 
 
 __all__ = ["Pass", "Results", "any_levels", "fields", "passes", "run", "sums_of", "words_of"]
