@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hdl.config import Config
-from hdl.isa import Feed, Layer, Loop, Target
+from hdl.isa import Activation, Feed, Layer, Loop, Target
 from sim.runner import simulate
 from tests.hdl.core import Board, Core
 from tests.hdl.layers import KINDS, any_layer, any_queued, walk
@@ -25,99 +25,119 @@ CONFIGS = {"2x8x16": CONFIG,
                            fixed_pe=8, binary_width=6)}
 
 
-def walks_of(layer, counts, strides, begin, config):
-    """Return the `Walk` of each loop, of the distance of its turns in a picture.
-
-    ``counts``, ``strides`` and ``begin`` map a `Loop`, or nothing, to what is not 1 or 0.
-    """
+def walks_of(layer, turns, begin, config):
+    """Return the `Walk` of each loop: ``turns`` maps loops to their turns, and to how far each is
+    from the one before."""
     inner = {"source": (layer["height"] * layer["depth"] - 1) * layer["step"] * config.p,
              "y": layer["height"] - 1}
-    walks = {}
+    walks = {Loop.BEGIN: walk(1, begin)}
     for loop in list(Loop)[:Loop.BEGIN]:
-        count, stride = counts.get(loop, 1), strides.get(loop, {})
-        difference = {name: stride.get(name, 0) - inner.get(name, 0)
-                      for name in ("source", "x", "y", "output")}
+        count, stride = turns.get(loop, (1, {}))
+        walks[loop] = walk(count, {name: stride.get(name, 0) - inner.get(name, 0)
+                                   for name in ("source", "x", "y", "output")})
         for name in stride:
             inner[name] = inner.get(name, 0) + (count - 1) * stride[name]
-        walks[loop] = walk(count, difference)
-    walks[Loop.BEGIN] = walk(1, begin)
     return walks
 
 
-def bits_of(word, count):
-    return [word >> bit & 1 for bit in range(count)]
+class Convolution:
+    """A layer of -1 and +1 over a square picture with zeros around it, its bits joined in windows
+    of 2 x 2 if ``pool``. Words of the picture lie by line, depth and column."""
+
+    DEPTH, TILES = 2, 2
+    OUTPUT = 8  # where results begin
+
+    def __init__(self, rng, inputs, config, *, kernel, border, pool):
+        self.config, self.kernel, self.border, self.pool = config, kernel, border, pool
+        self.size = 5 + 2 * pool
+        self.row = -(-self.size // config.p)  # addresses
+        self.made = self.size + 2 * border - kernel + 1
+        self.out = self.made // 2 if pool else self.made
+        self.octets = self.TILES * config.pe // 8 if pool else 4  # from a result to the next
+        self.weights = rng.choice([-1, 1], (
+            self.TILES, kernel, self.DEPTH, kernel, config.pe, config.simd))
+        self.levels = rng.integers(-8, 8, (self.TILES, config.pe))
+        self.picture = self.picture_of(inputs)
+
+    def picture_of(self, inputs):
+        """Return numbers, by line, depth, column and lane."""
+        size, border, pitch = self.size, self.border, self.row * self.config.p
+        words = np.array(inputs[:size * self.DEPTH * pitch], object)
+        lanes = words.reshape(size, self.DEPTH, pitch, 1) >> np.arange(self.config.simd) & 1
+        picture = np.zeros((size + 2 * border, self.DEPTH, size + 2 * border, self.config.simd),
+                           int)
+        picture[border:border + size, :, border:border + size] = 2 * lanes[:, :, :size] - 1
+        return picture
+
+    def bits(self):
+        """Return what the layer makes: (line, column, tile, channel)."""
+        made = range(self.made)
+        sums = np.array([[np.einsum(
+            "ydxl,tydxcl->tc", self.picture[y:y + self.kernel, :, x:x + self.kernel], self.weights)
+            for x in made] for y in made])
+        bits = (sums + self.levels >= 0).astype(np.uint8)
+        if self.pool:
+            shape = self.out, 2, self.out, 2, self.TILES, self.config.pe
+            bits = bits[:2 * self.out, :2 * self.out].reshape(shape).max((1, 3))
+        return bits
+
+    def write(self, memory):
+        for y, line in enumerate(self.bits()):
+            for x, pixel in enumerate(line):
+                place = self.OUTPUT + (y * self.out + x) * self.octets
+                octets = np.packbits(pixel.ravel(), bitorder="little")
+                memory[place:place + len(octets)] = octets.tobytes()
+
+    def layer(self):
+        made_together = 2 if self.pool else self.made
+        return fields(
+            Layer, taps=self.kernel, height=self.kernel, depth=self.DEPTH, step=self.row,
+            segment=self.config.segment, feed=Feed.CHAIN, lines=self.size, skip=1,
+            columns=self.size if self.border else 0, channels=self.config.pe, stride=1,
+            pixels=(made_together - 1) % self.config.p, activation=Activation.THRESHOLD,
+            target=Target.BITS, bits=1, pool=self.pool, pitch=1)
+
+    def walks(self, layer):
+        p, border, out, octets = self.config.p, self.border, self.out, self.octets
+        line = self.DEPTH * self.row * p
+        begin = {"source": -border * line - border, "x": -border, "y": -border,
+                 "output": self.OUTPUT}
+        if self.pool:
+            turns = {
+                Loop.ACROSS: (-(-2 // p), {"source": p, "x": p}),
+                Loop.DOWN: (2, {"source": line, "y": 1}),
+                Loop.COLUMN: (out, {"source": 2, "x": 2, "output": octets}),
+                Loop.ROW: (out, {"source": 2 * line, "y": 2, "output": out * octets})}
+        else:
+            turns = {
+                Loop.ACROSS: (-(-out // p), {"source": p, "x": p, "output": p * octets}),
+                Loop.ROW: (out, {"source": line, "y": 1, "output": out * octets})}
+        turns[Loop.TILE] = self.TILES, {"output": self.config.pe // 8}
+        return walks_of(layer, turns, begin, self.config)
+
+    def queued(self):
+        """Return levels and weight words in the order of a program."""
+        queued = []
+        for levels, weights in zip(self.levels.tolist(), self.weights, strict=True):
+            queued += [("level", level) for level in levels]
+            words = np.packbits(weights.reshape(-1, self.config.weight_width) > 0, axis=1,
+                                bitorder="little")
+            queued += [("weight", int.from_bytes(word.tobytes(), "little")) for word in words]
+        return queued
 
 
 async def convolution(world, config, seed, *, kernel, border, pool, rates):
-    """A layer with -1 and +1 of a picture, zero outside, against NumPy."""
-    rng, any_ = random.Random(seed), np.random.default_rng(seed)
-    board = Board(world, config, rng)
-    p, simd, pe = config.p, config.simd, config.pe
-    size, depth, tiles = 5 + 2 * pool, 2, 2
-    row = -(-size // p)  # addresses
-    step = row
-    # Words lie by line, depth, column.
-    words = np.array(board.inputs[:size * depth * row * p], object)
-    words = words.reshape(size, depth, row * p)[:, :, :size]
-    lanes = np.array([[[bits_of(word, simd) for word in line] for line in lines]
-                      for lines in words])  # line, depth, column, lane
-    picture = np.zeros((size + 2 * border, depth, size + 2 * border, simd), int)
-    picture[border:border + size, :, border:border + size] = 2 * lanes - 1
-    weights = any_.choice([-1, 1], (tiles, kernel, depth, kernel, pe, simd))
-    levels = any_.integers(-8, 8, (tiles, pe))
-    out = size + 2 * border - kernel + 1
-    sums = np.zeros((out, out, tiles, pe), int)
-    for y in range(out):
-        for x in range(out):
-            window = picture[y:y + kernel, :, x:x + kernel]
-            sums[y, x] = np.einsum("ydxl,tydxcl->tc", window, weights)
-    bits = (sums + levels >= 0).astype(int)
-    if pool:
-        out = out // 2
-        bits = bits[:2 * out, :2 * out].reshape(out, 2, out, 2, tiles, pe).max((1, 3))
-
-    layer = fields(Layer, taps=kernel, height=kernel, depth=depth, step=step,
-                   segment=config.segment, feed=Feed.CHAIN,
-                   columns=size if border else 0, lines=size, skip=1, channels=pe, stride=1,
-                   activation=1, target=Target.BITS, bits=1, pool=pool, pitch=1)
-    octets = tiles * pe // 8
-    line = depth * row * p
-    if pool:
-        across = -(-2 // p)
-        layer["pixels"] = (2 - 1) % p
-        counts = {Loop.ACROSS: across, Loop.DOWN: 2, Loop.COLUMN: out, Loop.ROW: out}
-        strides = {Loop.ACROSS: {"source": p, "x": p}, Loop.DOWN: {"source": line, "y": 1},
-                   Loop.COLUMN: {"source": 2, "x": 2, "output": octets},
-                   Loop.ROW: {"source": 2 * line, "y": 2, "output": out * octets}}
-    else:
-        layer["pitch"] = 1
-        assert octets <= 4
-        octets = 4
-        layer["pixels"] = (out - 1) % p
-        counts = {Loop.ACROSS: -(-out // p), Loop.ROW: out}
-        strides = {Loop.ACROSS: {"source": p, "x": p, "output": p * octets},
-                   Loop.ROW: {"source": line, "y": 1, "output": out * octets}}
-    counts[Loop.TILE] = tiles
-    strides[Loop.TILE] = {"output": pe // 8}
-    begin = {"source": -border * line - border, "x": -border, "y": -border, "output": 8}
-    walks = walks_of(layer, counts, strides, begin, config)
-
-    queued = []
-    packed = []
-    for tile in range(tiles):
-        queued += [("level", int(level)) for level in levels[tile]]
-        for word in weights[tile].reshape(-1, pe * simd):
-            packed.append(sum(int(bit > 0) << at for at, bit in enumerate(word)))
-            queued.append(("weight", packed[-1]))
-    expected = bytearray(board.outputs)
-    for y in range(out):
-        for x in range(out):
-            place = 8 + (y * out + x) * octets
-            expected[place:place + tiles * pe // 8] = np.packbits(
-                bits[y, x].ravel(), bitorder="little").tobytes()
-    twin = bytearray(board.outputs)
-    run(layer, walks, config, board.inputs, twin, packed,
-        [[int(level)] for level in levels.ravel()])
+    """A convolution against NumPy; and so the twin, to which other layers are held."""
+    board = Board(world, config, random.Random(seed))
+    made = Convolution(np.random.default_rng(seed), board.inputs, config, kernel=kernel,
+                       border=border, pool=pool)
+    layer, queued = made.layer(), made.queued()
+    walks = made.walks(layer)
+    expected, twin = bytearray(board.outputs), bytearray(board.outputs)
+    made.write(expected)
+    run(layer, walks, config, board.inputs, twin,
+        [word for kind, word in queued if kind == "weight"],
+        [[level] for kind, level in queued if kind == "level"])
     assert twin == expected
     await board.run(layer, walks, queued, **rates)
     assert board.outputs == expected
