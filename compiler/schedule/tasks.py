@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from compiler.errors import UserError
-from compiler.ir import Binary, Conv, Fixed, MaxPool, TensorType
+from compiler.ir import Add, Binary, Concat, Conv, Fixed, MaxPool, TensorType
 from compiler.schedule.layout import Layout
-from compiler.stages import Layer, Parts, Pooling
+from compiler.stages import Joining, Layer, Parts, Pooling
 from hdl.config import Config
 from hdl.isa import Feed, Target
 
@@ -113,9 +113,16 @@ class Task:
 
 
 def tasks_of(parts: Parts) -> tuple[Task, ...]:
-    """Gather the steps of a network by its layers."""
+    """Gather the steps of a network by its layers. Raises UserError where it is no chain."""
     tasks: list[Task] = []
     for step in parts.body:
+        if isinstance(step, Joining) or (isinstance(step, Layer) and step.add):
+            join = next(node for node in step.nodes if isinstance(node, Add | Concat))
+            raise UserError(f"Node {join.name!r} must read one tensor, as the accelerator joins "
+                            f"none yet, not {len(join.inputs)}")
+        if tasks and step.input != tasks[-1].output:
+            raise UserError(f"Node {step.name!r} must read {tasks[-1].output!r}, as the "
+                            f"accelerator runs a chain of layers, not {step.input!r}")
         if isinstance(step, Layer):
             tasks.append(Task(step, ()))
         else:

@@ -5,7 +5,19 @@ from hypothesis import strategies as st
 
 from compiler import golden
 from compiler.errors import UserError
-from compiler.ir import Binary, Conv, Fixed, Graph, Input, MaxPool, Requantize, Sum, Threshold
+from compiler.ir import (
+    Add,
+    Binary,
+    Concat,
+    Conv,
+    Fixed,
+    Graph,
+    Input,
+    MaxPool,
+    Requantize,
+    Sum,
+    Threshold,
+)
 from compiler.schedule.tasks import tasks_of
 from compiler.stages import split
 from hdl.config import Config
@@ -68,6 +80,34 @@ BORDER = pooled(((2, 2), (2, 2), (1, 0, 0, 0)))
 def test_refusals(graph, message):
     with pytest.raises(UserError, match=f"^{message}$"):
         tasks_of(split(graph))
+
+
+def joined(join):
+    """Two layers, the second of which reads the input too; then ``join`` of their results."""
+    def conv(name, source):
+        return Conv(name=name, inputs=(source,), weights=np.ones((4, 1, 1, 4), int), bits=1)
+
+    def bits(name, source):
+        return Threshold(name=name, inputs=(source,), levels=np.zeros((1, 1), int))
+
+    nodes = [Input(name="x", shape=(5, 5, 4), type=Binary()), conv("sums0", "x"),
+             bits("bits0", "sums0"), conv("sums1", "bits0" if join is Add else "x")]
+    if join is Add:
+        nodes += [Add(name="join", inputs=("sums1", "bits0")), bits("last", "join")]
+    else:
+        nodes += [bits("bits1", "sums1"), Concat(name="join", inputs=("bits0", "bits1")),
+                  Conv(name="last", inputs=("join",), weights=np.ones((1, 1, 1, 8), int), bits=1)]
+    return Graph(tuple(nodes), name="joined")
+
+
+@pytest.mark.parametrize(("join", "message"), [
+    (Add, "Node 'join' must read one tensor, as the accelerator joins none yet, not 2"),
+    (Concat, ("Node 'sums1' must read 'bits0', as the accelerator runs a chain of layers, "
+              "not 'x'")),
+])
+def test_forks_and_joins_are_refused(join, message):
+    with pytest.raises(UserError, match=f"^{message}$"):
+        tasks_of(split(joined(join)))
 
 
 @pytest.mark.parametrize(("task", "units"), [
