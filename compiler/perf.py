@@ -107,7 +107,7 @@ class Passage:
     state: State
 
 
-Key = tuple[State, Task, Pass, int]
+Key = tuple[State, Task, Pass, int, bool]
 
 
 class Machine:
@@ -256,7 +256,7 @@ class Machine:
         """Go from the beginning of a pass to that of the next, by what is ``known``, to which it
         may add."""
         flash, fetch, walker = self.flash, self.fetch, self.walker
-        key = self.state, self.task, self.turn, walker.wait
+        key = self.state, self.task, self.turn, walker.wait, flash.left > 0
         passage = known.get(key)
         if passage and passage.fetched <= flash.left:
             self._apply(passage)
@@ -268,7 +268,8 @@ class Machine:
             self.stream()
             self.step()
         # What the state leaves out matters where packets or the flash end.
-        if self.begins and flash.left and (index, items) == (fetch.index, fetch.left):
+        if self.begins and (flash.left > 0) == (left > 0) and (
+                index, items) == (fetch.index, fetch.left):
             new = self.counts[self.ended]
             known[key] = Passage(
                 self.now - now, left - flash.left,

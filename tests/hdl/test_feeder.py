@@ -192,7 +192,7 @@ CONFIGS = {"2": CONFIG, "1": Config(p=1, simd=32, memory_depth=64),
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_layers(config):
-    in_amaranth(Feeder(config), layers, config, 0, 40)
+    in_amaranth(Feeder(config), layers, config, 0, 30)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -20,7 +20,7 @@ from tests.sim.networks import random_frames, random_network
 CONFIGS = {
     "default": Config(),
     # Other shapes, queues that are often full, and the slowest flash.
-    "other": Config(pe=16, simd=16, group=4, fixed_pe=8, memory_depth=2048, weight_depth=16,
+    "other": Config(p=4, pe=16, simd=16, fixed_pe=8, memory_depth=2048, weight_depth=16,
                     flash_depth=16, flash_full_rate=False, flash_continuous=False,
                     binary_width=9),
 }
