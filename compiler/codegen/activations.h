@@ -109,8 +109,29 @@ NET_INLINE uint64_t pack_plane(const int32_t *values, size_t count, size_t plane
 
 NET_COPY(load_i8, int8_t, int32_t)
 NET_COPY(load_u8, uint8_t, int32_t)
+NET_COPY(load_i32, int32_t, int32_t)
 NET_COPY(store_i8, int32_t, int8_t)
 NET_COPY(store_u8, int32_t, uint8_t)
 NET_COPY(store_i32, int32_t, int32_t)
+
+/* Numbers of word 0 of `planes` planes that are `apart` words apart. */
+#define NET_LOAD_PLANES(name, type)                                                             \
+    NET_SHARED void name(const type *input, size_t apart, size_t planes, int is_signed,         \
+                         size_t count, int32_t *values)                                         \
+    {                                                                                           \
+        for (size_t i = 0; i < count; i++)                                                      \
+            values[i] = 0;                                                                      \
+        for (size_t plane = planes; plane-- > 0;) {                                             \
+            const type word = input[plane * apart];                                             \
+            const int32_t sign = is_signed && plane == planes - 1 ? -1 : 1;                     \
+            for (size_t i = 0; i < count; i++)                                                  \
+                values[i] = 2 * values[i] + sign * (int32_t)(word >> i & 1);                    \
+        }                                                                                       \
+    }
+
+NET_LOAD_PLANES(load_planes_u8, uint8_t)
+NET_LOAD_PLANES(load_planes_u16, uint16_t)
+NET_LOAD_PLANES(load_planes_u32, uint32_t)
+NET_LOAD_PLANES(load_planes_u64, uint64_t)
 
 #endif

@@ -2,61 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-
 from compiler.codegen import tables
-from compiler.codegen.plan import Kernel, Plan, Stage, Window
+from compiler.codegen.activations import activations
+from compiler.codegen.plan import Plan
+from compiler.codegen.stage import Kernel, Stage, Window
 from compiler.codegen.tensors import Form, Tensor
-from compiler.ir import Binary, Dense, MaxPool, Requantize, TensorType, Threshold, value_range
+from compiler.codegen.text import Source, one_line, pixel_start, suffix
+from compiler.ir import Binary, Dense, MaxPool, value_range
 
 
-__all__ = ["Source", "one_line", "stage_function", "stage_line", "suffix"]
-
-Array = np.ndarray[Any, Any]
-
-
-@dataclass
-class Source:
-    """The text of ``net.c`` and ``weights.h``, with the bytes that the network takes."""
-
-    net: str = ""
-    tables: list[str] = field(default_factory=list)
-    weight_bytes: int = 0
-    scratch_bytes: int = 0
-    stack_bytes: int = 0  # of the stage that takes most, beside the tensors
-
-    def table(self, name: str, values: Array, about: str) -> str:
-        """Add a constant array, and return its name."""
-        if values.dtype.kind == "i" and values.itemsize > 1:
-            values = values.astype(np.int32)
-        self.tables.append(f"/* {about} */\n{tables.format_table(name, values)}")
-        self.weight_bytes += values.nbytes
-        return name
-
-
-def one_line(text: str) -> str:
-    """Return ``text`` so that it can stand in a comment."""
-    return re.sub(r"[^\x20-\x7e]|\*/|/\*|\\|\?\?", "_", text)
-
-
-def suffix(tensor: Tensor) -> str:
-    """What the functions for the elements of a tensor end in."""
-    return tensor.ctype.replace("uint", "u").replace("int", "i").removesuffix("_t")
+__all__ = ["stage_function", "stage_line"]
 
 
 def stage_line(stage: Stage) -> str:
     """Say in one line what a stage does."""
-    nodes = (stage.layer, *stage.activations, stage.pool)
+    nodes = (stage.layer, *stage.activations, stage.pool, stage.concat)
     names = ", ".join(node.name for node in nodes if node)
     sums = ""
     if stage.layer:
         bits = f"{stage.layer.bits} bit{'s'[:stage.layer.bits != 1]}"
-        sums = (f"{_size(stage.input)} -> {_size(stage.output)} channels with weights of {bits}; ")
-    return f"{one_line(names) or 'input'}: {sums}{_values(stage.output)}"
+        sums = f"{_size(stage.input)} -> {_size(stage.output)} with weights of {bits}; "
+        if stage.addend:
+            sums += f"plus {one_line(stage.addend.name)}; "
+    return f"{one_line(names or stage.output.name)}: {sums}{_values(stage.output)}"
 
 
 def _size(tensor: Tensor) -> str:
@@ -72,8 +40,9 @@ def _values(tensor: Tensor) -> str:
 
 def stage_function(stage: Stage, name: str, plan: Plan, source: Source) -> str:
     """Return the definition of a stage's function."""
+    reads = ", ".join(f"const {tensor.ctype} *{read}" for tensor, read in _reads(stage))
     head = (f"/* {stage_line(stage)} */\n"
-            f"static void {name}(const {stage.input.ctype} *input, {stage.output.ctype} *output)")
+            f"static void {name}({reads}, {stage.output.ctype} *output)")
     if stage.layer is None and stage.pool:
         return "\n".join([_window_table(stage, name), head, "{", f"    {_pool(stage, name)}", "}"])
     before, inside = _pixel(stage, name, plan, source)
@@ -83,7 +52,7 @@ def stage_function(stage: Stage, name: str, plan: Plan, source: Source) -> str:
         height = min(height, across[0] * stage.pool.stride[0])
         width = min(width, across[1] * stage.pool.stride[1])
         before.append(f"for (size_t i = 0; i < {stage.output.length}; i++)\n        output[i] = 0;")
-    if (height, width) != (1, 1):
+    if stage.places != (1, 1):
         inside = [f"for (size_t y = 0; y < {height}; y++)",
                   f"    for (size_t x = 0; x < {width}; x++) {{",
                   *(f"        {line}" for line in inside), "    }"]
@@ -122,29 +91,40 @@ def _pool(stage: Stage, name: str) -> str:
 
 # A pixel of a layer
 
+def _reads(stage: Stage) -> list[tuple[Tensor, str]]:
+    """What the function takes, with the names of its parameters."""
+    names = ["input", *(f"other_{index}" for index in range(1, len(stage.others) + 1))]
+    if stage.addend:
+        names.append("addend")
+    return list(zip(stage.reads, names, strict=True))
+
+
 def _pixel(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[str], list[str]]:
     """Statements ahead of the loops over pixels, and for one pixel (y, x)."""
-    made = stage.output
-    channels = made.channels
+    channels = stage.output.channels
+    place = _place(stage)
     before: list[str] = []
-    inside = [f"const size_t at = {_place(stage)};"]
+    inside = [f"const size_t at = {pixel_start(stage.output, place)};"]
     values = ["int32_t values[NET_BLOCK] = {0};"]
-    if stage.layer is None:
-        start = _times(_pixel_at(stage), channels)
-        sums = [f"load_{suffix(stage.input)}(input + {start} + first, count, values);"]
+    if stage.layer is None and not stage.concat:
+        sums = [_load(stage.input, "input", place, "first", "count", "values")]
+    elif stage.concat or stage.window.groups > 1:
+        length = tables.padded(channels) + tables.LANES
+        before.append(f"int32_t sums[{length}] = {{0}};")
+        source.stack_bytes = max(source.stack_bytes, 4 * length)
+        values, sums = ["int32_t *const values = sums + first;"], []
+        if stage.concat:
+            inside += _joined(stage, place)
+        else:
+            buffers, looks, each = _sums(stage, name, source)
+            before += buffers
+            inside += _grouped(stage, looks, each)
     else:
         buffers, looks, sums = _sums(stage, name, source)
         before += buffers
-        if stage.window.groups > 1:
-            length = tables.padded(channels) + tables.LANES
-            before.append(f"int32_t sums[{length}] = {{0}};")
-            source.stack_bytes = max(source.stack_bytes, 4 * length)
-            inside += _grouped(stage, looks, sums)
-            values, sums = ["int32_t *const values = sums + first;"], []
-        else:
-            inside += looks
-    sums += _bias(stage, name, source)
-    steps = [*values, *sums, *_activations(stage, name, plan, source)]
+        inside += looks
+    sums += _bias(stage, name, source) + _added(stage, place)
+    steps = [*values, *sums, *activations(stage, name, plan, source)]
     lanes = ["const size_t lanes = block_lanes(count);"] if any(
         "lanes," in line for line in steps) else []
     return before, [
@@ -153,7 +133,7 @@ def _pixel(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
         *(f"    {line}" for line in (*lanes, *steps)), "}"]
 
 
-def _pixel_at(stage: Stage) -> str:
+def _place(stage: Stage) -> str:
     """Expression for the number of the pixel that is stored."""
     if stage.places == (1, 1):
         return "0"
@@ -164,15 +144,38 @@ def _pixel_at(stage: Stage) -> str:
     return f"(y * {width} + x)"
 
 
-def _times(left: str, right: int) -> str:
-    return left if left == "0" or right == 1 else f"{left} * {right}"
+def _load(tensor: Tensor, name: str, place: str, first: str, count: str, target: str) -> str:
+    """Statement that turns ``count`` channels of a pixel into integers; -1 and +1 are 0 and 1."""
+    start = f"{name} + {pixel_start(tensor, place)} + {first}"
+    if tensor.form is not Form.PLANES:
+        return f"load_{suffix(tensor)}({start}, {count}, {target});"
+    signed = tensor.signed and not isinstance(tensor.type, Binary)
+    return (f"load_planes_{suffix(tensor)}({start} / NET_BLOCK, {tensor.plane_words}, "
+            f"{tensor.planes}, {int(signed)}, {count}, {target});")
 
 
-def _place(stage: Stage) -> str:
-    """Expression for the first element of the output that the pixel is stored in."""
-    made = stage.output
-    each = made.words if made.form is Form.PLANES else made.channels
-    return _times(_pixel_at(stage), each)
+def _joined(stage: Stage, place: str) -> list[str]:
+    """Statements that put the channels of several tensors side by side."""
+    lines, offset = [], 0
+    for tensor, name in _reads(stage):
+        count = f"block_count(first, {tensor.channels})"
+        lines += [f"for (size_t first = 0; first < {tensor.channels}; first += NET_BLOCK)",
+                  f"    {_load(tensor, name, place, 'first', count, f'sums + {offset} + first')}"]
+        offset += tensor.channels
+    return lines
+
+
+def _added(stage: Stage, place: str) -> list[str]:
+    """Statements that add another tensor to the sums."""
+    if not stage.addend:
+        return []
+    if stage.pool:
+        place = f"(y * {stage.places[1]} + x)"
+    lines = ["int32_t added[NET_BLOCK];",
+             _load(stage.addend, "addend", place, "first", "count", "added")]
+    if isinstance(stage.addend.type, Binary):
+        lines.append("double_sums(added, count, 1);")
+    return [*lines, "add_bias(values, count, added);"]
 
 
 def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str], list[str]]:
@@ -253,72 +256,3 @@ def _bias(stage: Stage, name: str, source: Source) -> list[str]:
                            "inputs have a sign"}.get(stage.kernel or Kernel.BINARY, "bias")
     added = source.table(f"{name}_bias", bias, f"{one_line(stage.layer.name)}: {about}")
     return [f"add_bias(values, count, {added} + first);"]
-
-
-# Activation and storage
-
-def _activations(stage: Stage, name: str, plan: Plan, source: Source) -> list[str]:
-    lines = []
-    made, graph = stage.output, plan.graph
-    for index, node in enumerate(stage.activations):
-        reads, last = node.inputs[0], index == len(stage.activations) - 1
-        if isinstance(node, Requantize):
-            low, high = value_range(graph.type(node.name))
-            lines.append(f"requantize(values, count, {tables.requantize_shift(node)}, "
-                         f"{_int32(low)}, {_int32(high)});")
-            continue
-        table = f"{name}_levels" + (f"_{index}" if index else "")
-        shape = graph.shape(reads) if len(made.shape) == 1 else graph.shape(reads)[-1:]
-        packed = last and made.form is Form.PLANES and node.count == 1
-        call = _threshold(node, graph.type(reads), shape, table, source, packed=packed)
-        if packed:
-            return [*lines, f"output[at + first / NET_BLOCK] {_assign(stage)} {call};"]
-        lines.append(f"{call};")
-        if isinstance(graph.type(node.name), Binary) and not last:
-            lines.append("double_sums(values, count, 1);")
-    return [*lines, *_store(stage)]
-
-
-def _assign(stage: Stage) -> str:
-    """A pooled bit is set where any of its window is."""
-    if not stage.pool:
-        return "="
-    return "|="
-
-
-def _threshold(node: Threshold, kind: TensorType, shape: tuple[int, ...], table: str,
-               source: Source, *, packed: bool) -> str:
-    """A call that compares ``values`` with levels, to give bits where ``packed``."""
-    rows = tables.levels(node, kind, shape)
-    if rows.size == 1:
-        function = "one_level_bits" if packed else "reach_level"
-        return f"{function}(values, count, {_int32(int(rows[0, 0]))})"
-    added = source.table(table, tables.level_table(rows),
-                         f"{one_line(node.name)}: {node.count} rising level"
-                         f"{'s'[:node.count > 1]} for "
-                         + ("all" if len(rows) == 1 else f"each of {len(rows)}"))
-    if node.count == 1:
-        function = "level_bits" if packed else "reach_levels"
-        return f"{function}(values, count, {added} + first)"
-    if len(rows) == 1:
-        return f"search_levels(values, count, {added}, 0, {node.count})"
-    if node.count > tables.LINEAR:
-        return (f"search_levels(values, count, {added} + first * {node.count}, {node.count}, "
-                f"{node.count})")
-    return (f"count_levels(values, count, {added} + first, {tables.padded(len(rows))}, "
-            f"{node.count})")
-
-
-def _int32(value: int) -> str:
-    return str(value) if value > -1 << 31 else "INT32_MIN"
-
-
-def _store(stage: Stage) -> list[str]:
-    made = stage.output
-    if made.form is not Form.PLANES:
-        return [f"store_{suffix(made)}(values, count, output + at + first);"]
-    if made.planes == 1:
-        return [f"output[at + first / NET_BLOCK] {_assign(stage)} pack_plane(values, count, 0);"]
-    return [f"for (size_t plane = 0; plane < {made.planes}; plane++)",
-            f"    output[plane * {made.plane_words} + at + first / NET_BLOCK]",
-            "        = pack_plane(values, count, plane);"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from compiler.codegen.functions import Source, one_line
 from compiler.codegen.host import has_scores, is_classifier, score_count
 from compiler.codegen.plan import Plan
 from compiler.codegen.tensors import Form, Tensor
+from compiler.codegen.text import Source, one_line
 from compiler.ir import Binary, TensorType, value_range
 
 

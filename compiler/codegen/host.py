@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from compiler.codegen.functions import one_line
-from compiler.codegen.plan import CodegenError, Plan
+from compiler.codegen.plan import Plan
+from compiler.codegen.stage import CodegenError
 from compiler.codegen.tensors import Form
+from compiler.codegen.text import one_line
 from compiler.ir import (
     Affine,
     ArgMax,

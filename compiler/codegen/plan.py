@@ -1,118 +1,37 @@
-"""Decides how every tensor of a network is stored in C, and by which kernel each layer runs."""
+"""Decides how every tensor of a network is stored in C, and what the functions are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from functools import cached_property
 
-import numpy as np
-
-from compiler.codegen.tensors import WORD, Form, Tensor, unit_bits
-from compiler.errors import UserError
+from compiler.codegen.stage import CodegenError, Stage, check_products, wants_bytes
+from compiler.codegen.tensors import Form, Tensor
 from compiler.ir import (
     Binary,
-    Conv,
-    Dense,
     Fixed,
     Flatten,
     Graph,
-    MaxPool,
     Node,
     Requantize,
+    Sum,
     TensorType,
     Threshold,
-    Weighted,
-    value_range,
 )
-from compiler.stages import Layer, Parts, Pooling, split
+from compiler.stages import Joining, Layer, Parts, Pooling, Step, split
 
 
-__all__ = ["INT32_MAX", "CodegenError", "Kernel", "Plan", "Stage", "Window", "choose_kernel",
-           "make_plan"]
+__all__ = ["Plan", "make_plan"]
 
-INT32_MAX = (1 << 31) - 1
-INT_BITS = 30        # of a Requantize in C, signed or not
-PLANES = 3           # bits of inputs up to which planes of them are faster than bytes
-BYTES = 1 << 14      # of weights of 1 bit that may be stored as bytes
-
-
-class CodegenError(UserError):
-    """A network that the C code cannot hold."""
-
-
-class Kernel(Enum):
-    """What sums the products of a layer."""
-
-    BINARY = "binary"                # XNOR-popcount
-    INPUT_PLANES = "input planes"    # weights of 1 bit, inputs of several
-    WEIGHT_PLANES = "weight planes"  # inputs of 1 bit, weights of several
-    BYTES = "bytes"                  # both of several, or stored as such
-
-
-@dataclass(frozen=True)
-class Window:
-    """What each output of a layer sees; a Dense layer sees all that there is."""
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    groups: int = 1
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A function in C: takes ``input``, sums (where ``layer`` is given), activates, and stores.
-
-    With a ``pool`` it stores the highest of several pixels. A stage may be a pool alone.
-    """
-
-    input: Tensor
-    output: Tensor
-    activations: tuple[Threshold | Requantize, ...] = ()
-    layer: Weighted | None = None
-    pool: MaxPool | None = None
-    places: tuple[int, int] = (1, 1)  # pixels that it makes, ahead of the pool
-
-    @property
-    def kernel(self) -> Kernel | None:
-        return choose_kernel(self.layer, self.input.type) if self.layer else None
-
-    @property
-    def window(self) -> Window:
-        if isinstance(self.layer, Conv):
-            conv = self.layer
-            return Window(conv.kernel, conv.stride, conv.pads, conv.groups)
-        return Window(self.input.picture[:2])
-
-    @property
-    def seen(self) -> int:
-        """Channels of a pixel that an output sees."""
-        return self.input.channels // self.window.groups
-
-    @property
-    def tap(self) -> int:
-        """Bits in a window for the channels of a pixel."""
-        unit = unit_bits(self.seen) if len(self.input.shape) == 3 else WORD
-        return -(-self.seen // unit) * unit
-
-    @property
-    def window_words(self) -> int:
-        """Words that hold a window."""
-        return -(-self.window.kernel[0] * self.window.kernel[1] * self.tap // WORD)
-
-    @property
-    def gathers(self) -> bool:
-        """Whether each window of bits is copied, rather than read where it lies."""
-        return self.input.unit < WORD or self.window.groups > 1
+INT_BITS = 30  # of a Requantize in C, signed or not
 
 
 @dataclass(frozen=True)
 class Plan:
     """All of ``net.c``, and the nodes that are left to the host on both sides of it.
 
-    ``stages`` begins with one that has no ``layer`` where the input of `net_run` must be changed
-    ahead of the first layer. The others are the steps of the body.
+    ``stages`` are the steps of the body, with others in between that change how a tensor is
+    stored; the first is such a one where the input of `net_run` must be changed.
     """
 
     graph: Graph
@@ -131,7 +50,7 @@ class Plan:
     @cached_property
     def layers(self) -> tuple[Stage, ...]:
         """The stages of the body."""
-        return tuple(stage for stage in self.stages if stage.layer or stage.pool)
+        return tuple(stage for stage in self.stages if stage.is_step)
 
     @property
     def on_host(self) -> bool:
@@ -145,109 +64,156 @@ def make_plan(graph: Graph) -> Plan:
     Raises StageError where it is not one, and CodegenError where C cannot hold it.
     """
     parts = split(graph)
-    host_prefix, first = _prefix(graph, parts)
-    stages = list(first)
-    tensor = first[0].output if first else _given(graph, host_prefix, parts)
-    at = 0
-    while at < len(parts.body):
-        step = parts.body[at]
-        pool = _fused_pool(parts, at)
-        at += 2 if pool else 1
-        form = _wanted(parts, at)
-        output = _tensor(graph, pool.name if pool else step.output, form)
-        if isinstance(step, Pooling):
-            stages.append(Stage(tensor, output, pool=step.pool))
+    maker = _Maker(graph, parts)
+    for step in parts.body:
+        maker.add(step)
+    return Plan(graph, maker.host_prefix, tuple(maker.stages), parts.suffix)
+
+
+class _Maker:
+    """The stages so far, and where each tensor is."""
+
+    def __init__(self, graph: Graph, parts: Parts):
+        self.graph, self.parts = graph, parts
+        self.readers = _readers(graph, parts)
+        self.forms = _forms(parts, self.readers)
+        self.fused: set[str] = set()  # pools that are done with the layer ahead of them
+        self.host_prefix, given, activations = _prefix(graph, parts)
+        name = (parts.prefix[-1] if parts.prefix else graph.input).name
+        wanted = self.tensor(name)
+        self.stages = []
+        if activations or given.form is not wanted.form:
+            self.stages.append(Stage(given, wanted, activations, places=wanted.picture[:2]))
         else:
-            _check_products(step.sums, tensor)
-            made = step.output_shape
-            stages.append(Stage(tensor, output, (step.activation,) if step.activation else (),
-                                step.sums, pool, (made[0], made[1]) if len(made) == 3 else (1, 1)))
-        tensor = output
-    return Plan(graph, host_prefix, tuple(stages), parts.suffix)
+            wanted = given
+        self.made = {name: wanted}
+
+    def tensor(self, name: str) -> Tensor:
+        """A tensor as most of its readers want it."""
+        kind = self.graph.type(name)
+        form = self.forms.get(name) or (Form.OUTPUTS if isinstance(kind, Sum) else Form.PLANES)
+        return Tensor(name, self.graph.shape(name), kind, form)
+
+    def find(self, name: str) -> Tensor:
+        """A tensor that was made."""
+        return self.made[_source(self.graph, name, self.made)]
+
+    def add(self, step: Step) -> None:
+        """Add what makes the tensor of ``step``."""
+        if step.name in self.fused:
+            return
+        output = self.tensor(step.output)
+        match step:
+            case Layer():
+                output = self.add_layer(step, output)
+            case Pooling():
+                given = self.find(step.input)
+                if given.form is not output.form:
+                    again = Tensor(given.name, given.shape, given.type, output.form)
+                    self.stages.append(Stage(given, again, places=given.picture[:2]))
+                    given = again
+                self.stages.append(Stage(given, output, pool=step.pool))
+            case Joining():
+                first, *others = (self.find(name) for name in step.inputs)
+                for tensor in (first, *others):
+                    _check_picture(output.picture[:2], tensor, step.name)
+                self.stages.append(Stage(first, output, concat=step.concat, others=tuple(others),
+                                         places=output.picture[:2]))
+        self.made[output.name] = output
+
+    def add_layer(self, step: Layer, output: Tensor) -> Tensor:
+        """Add a layer, with the pool behind it where that can be; return what they make."""
+        given = self.find(step.input)
+        check_products(step.sums, given)
+        places = output.picture[:2]
+        addend = self.find(step.addend) if step.addend else None
+        if addend:
+            _check_picture(places, addend, step.name)
+        pool = None
+        following = self.readers.get(step.output, [])
+        if len(following) == 1 and isinstance(following[0], Pooling) and (
+                self.can_fuse(following[0], output)):
+            pool, output = following[0].pool, self.tensor(following[0].output)
+            self.fused.add(pool.name)
+        activations = (step.activation,) if step.activation else ()
+        self.stages.append(Stage(given, output, activations, step.sums, pool, places, addend))
+        return output
+
+    def can_fuse(self, pooling: Pooling, given: Tensor) -> bool:
+        """Whether pixels can go into their window of a pool as they are made.
+
+        They can where they are bits, and none of them is in two windows.
+        """
+        pool = pooling.pool
+        forms = {given.form, self.tensor(pooling.output).form}
+        return (isinstance(given.type, Binary) and forms == {Form.PLANES}
+                and pool.kernel == pool.stride and pool.pads[:2] == (0, 0))
 
 
-def _fused_pool(parts: Parts, at: int) -> MaxPool | None:
-    """The pool behind step ``at``, if the pixels of a layer can go there right away.
-
-    They can where they are bits, and none of them is in two windows.
-    """
-    if at + 1 == len(parts.body):
-        return None
-    step, following = parts.body[at:at + 2]
-    if not isinstance(step, Layer) or not isinstance(following, Pooling):
-        return None
-    pool = following.pool
-    simple = pool.kernel == pool.stride and pool.pads[:2] == (0, 0)
-    return pool if simple and isinstance(following.input_type, Binary) and (
-        _wanted(parts, at + 2) is Form.PLANES) else None
+def _source(graph: Graph, name: str, known: dict[str, Tensor]) -> str:
+    """The tensor that ``name`` is, but for its shape."""
+    while name not in known:
+        name = graph[name].inputs[0]
+    return name
 
 
-def _prefix(graph: Graph, parts: Parts) -> tuple[tuple[Node, ...], tuple[Stage, ...]]:
-    """The nodes ahead of `net_run`, and the stage with those that C runs, where there is one."""
+def _check_picture(places: tuple[int, int], tensor: Tensor, name: str) -> None:
+    if tensor.picture[:2] != places:
+        raise CodegenError(f"Node {name!r} must join tensors that are all pictures or all vectors "
+                           f"in C, not {tensor.name!r} of shape {tensor.shape}")
+
+
+def _readers(graph: Graph, parts: Parts) -> dict[str, list[Step]]:
+    """The steps that read each tensor."""
+    made = {step.output for step in parts.body} | {(parts.prefix or (graph.input,))[-1].name}
+    readers: dict[str, list[Step]] = {name: [] for name in made}
+    for step in parts.body:
+        names = step.inputs if isinstance(step, Joining) else (step.input,)
+        if isinstance(step, Layer) and step.addend:
+            names = *names, step.addend
+        for name in names:
+            while name not in made:  # behind a Flatten
+                name = graph[name].inputs[0]
+            readers[name].append(step)
+    return readers
+
+
+def _forms(parts: Parts, readers: dict[str, list[Step]]) -> dict[str, Form]:
+    """How tensors are stored that are not stored as planes, or sums."""
+    forms = {}
+    for step in parts.layers:
+        if wants_bytes(step.sums, step.input_type):
+            forms[step.input] = Form.BYTES
+    pools = [step for step in parts.body if isinstance(step, Pooling)]
+    for pool in reversed(pools):
+        if forms.get(pool.output) and not isinstance(pool.input_type, Binary):
+            forms[pool.input] = Form.BYTES
+    for pool in pools:
+        if forms.get(pool.input):
+            forms[pool.output] = Form.BYTES
+    last = parts.body[-1]
+    forms[last.output] = Form.OUTPUTS
+    for pool in reversed(pools):
+        if forms.get(pool.output) is Form.OUTPUTS and len(readers[pool.input]) == 1:
+            forms[pool.input] = Form.OUTPUTS
+    return forms
+
+
+def _prefix(graph: Graph, parts: Parts) -> tuple[tuple[Node, ...], Tensor,
+                                                 tuple[Threshold | Requantize, ...]]:
+    """The nodes ahead of `net_run`, what it takes, and what it does to that first."""
     steps = tuple(node for node in parts.prefix if not isinstance(node, Flatten))
     in_c = not parts.prefix or (
         _fits_byte(graph.input.type)
         and all(isinstance(node, Threshold)
                 or isinstance(node, Requantize) and node.bits <= INT_BITS for node in steps))
-    host = () if in_c else parts.prefix
-    given = _given(graph, host, parts)
-    wanted = _tensor(graph, parts.body[0].input, _wanted(parts, 0))
-    activations = tuple(node for node in steps if isinstance(node, Threshold | Requantize))
-    if in_c and activations or given.form is not wanted.form:
-        stage = Stage(given, wanted, activations if in_c else (), places=wanted.picture[:2])
-        return host, (stage,)
-    return host, ()
-
-
-def _given(graph: Graph, host_prefix: tuple[Node, ...], parts: Parts) -> Tensor:
-    """The tensor that `net_run` takes."""
-    name = parts.body[0].input if host_prefix else graph.input.name
-    kind = graph.type(name)
+    node = graph.input if in_c else parts.prefix[-1]
+    kind = graph.type(node.name)
     form = Form.PLANES if isinstance(kind, Binary) else Form.BYTES
-    return _tensor(graph, name, form)
-
-
-def _wanted(parts: Parts, at: int) -> Form:
-    """How the steps from ``at`` on want their input; the user, behind the last, has outputs."""
-    for step in parts.body[at:]:
-        if isinstance(step, Layer):
-            bytes_ = choose_kernel(step.sums, step.input_type) is Kernel.BYTES
-            return Form.BYTES if bytes_ else Form.PLANES
-    return Form.OUTPUTS
-
-
-def _tensor(graph: Graph, name: str, form: Form) -> Tensor:
-    return Tensor(name, graph.shape(name), graph.type(name), form)
-
-
-def choose_kernel(layer: Weighted, kind: TensorType) -> Kernel:
-    """Return what runs a layer that reads a tensor of type ``kind``."""
-    if layer.bits != 1:
-        return Kernel.WEIGHT_PLANES if isinstance(kind, Binary) else Kernel.BYTES
-    if isinstance(kind, Binary):
-        return Kernel.BINARY
-    assert isinstance(kind, Fixed)
-    small = layer.weights.size <= BYTES and isinstance(layer, Conv)
-    return Kernel.BYTES if small and kind.bits > PLANES else Kernel.INPUT_PLANES
+    given = Tensor(node.name, graph.shape(node.name), kind, form)
+    activations = tuple(node for node in steps if isinstance(node, Threshold | Requantize))
+    return (() if in_c else parts.prefix), given, (activations if in_c else ())
 
 
 def _fits_byte(kind: TensorType) -> bool:
     return isinstance(kind, Fixed) and kind.bits <= 8
-
-
-def _check_products(layer: Dense | Conv, given: Tensor) -> None:
-    """Every number on the way to a sum must fit int32_t, as the sums themselves do."""
-    low, high = value_range(given.type)
-    kernel = choose_kernel(layer, given.type)
-    bias = 0 if layer.bias is None else int(np.abs(layer.bias).max())
-    highest = max(int(np.abs(layer.weights.astype(np.int64)).max()), 1)
-    widest = layer.fan_in * max(-low, high) * highest
-    if kernel in (Kernel.INPUT_PLANES, Kernel.WEIGHT_PLANES):
-        widest *= 2  # twice the sum over 0 and 1, ahead of what is taken from it
-    if kernel is Kernel.BYTES:
-        widest = layer.fan_in * highest * (high - low)
-    if kernel is Kernel.WEIGHT_PLANES or kernel is Kernel.BYTES and low < 0:
-        widest += bias
-    if widest > INT32_MAX:
-        raise CodegenError(f"{type(layer).__name__} {layer.name!r} must need numbers of at most "
-                           f"{INT32_MAX} in C, not {widest}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from compiler.codegen.functions import Source, one_line, stage_function, stage_line, suffix
+from compiler.codegen.functions import stage_function, stage_line
 from compiler.codegen.host import choose_class, has_scores, is_classifier
 from compiler.codegen.plan import Plan
+from compiler.codegen.stage import Stage
 from compiler.codegen.tensors import Form, Tensor
+from compiler.codegen.text import Source, one_line, suffix
 from compiler.ir import Binary
 
 
@@ -31,8 +33,13 @@ def write_source(plan: Plan) -> Source:
 
 def _names(plan: Plan) -> list[str]:
     """Names of the functions."""
-    layers = [f"layer_{index}" for index in range(1, len(plan.layers) + 1)]
-    return layers if len(layers) == len(plan.stages) else ["prepare_input", *layers]
+    names: list[str] = []
+    steps = 0
+    for index, stage in enumerate(plan.stages):
+        steps += stage.is_step
+        kept = f"convert_{index}" if index else "prepare_input"
+        names.append(f"layer_{steps}" if stage.is_step else kept)
+    return names
 
 
 def _summary(plan: Plan) -> list[str]:
@@ -43,33 +50,51 @@ def _summary(plan: Plan) -> list[str]:
 # All stages
 
 def _run(plan: Plan, source: Source) -> str:
-    """Return the definition of `net_run`; tensors that are not needed at once share their place."""
-    slots: list[list[tuple[int, Tensor]]] = []
-    names = ["input"]
-    for index, stage in enumerate(plan.stages[:-1]):
-        slot = index % 2
-        if slot == len(slots):
-            slots.append([])
-        slots[slot].append((index, stage.output))
-        names.append(f"slot_{slot}.tensor_{index}")
-    names.append("outputs")
+    """Return the definition of `net_run`."""
+    slots = _slots(plan.stages)
+    names = {plan.input: "input"}
     lines = []
     for slot, members in enumerate(slots):
-        lines += ["    union {",
-                  *(f"        {tensor.ctype} tensor_{index}[{tensor.length}]; "
-                    f"/* {one_line(tensor.name)} */" for index, tensor in members),
-                  f"    }} slot_{slot};"]
-        source.scratch_bytes += max(tensor.bytes for _, tensor in members)
+        lines.append("    union {")
+        for index in members:
+            tensor = plan.stages[index].output
+            names[tensor] = f"slot_{slot}.tensor_{index}"
+            lines.append(f"        {tensor.ctype} tensor_{index}[{tensor.length}]; "
+                         f"/* {one_line(tensor.name)} */")
+        lines.append(f"    }} slot_{slot};")
+        source.scratch_bytes += max(plan.stages[index].output.bytes for index in members)
     source.scratch_bytes += source.stack_bytes
+    names[plan.output] = "outputs"
     lines += [""] if lines else []
-    first = len(plan.stages) - len(plan.layers)
-    for index, (stage, function) in enumerate(zip(plan.stages, _names(plan), strict=True)):
-        made = names[index + 1]
-        lines.append(f"    {function}({names[index]}, {made});")
-        if index >= first:
-            lines.append(f"    {_trace(index - first, made, stage.output)}")
+    layer = 0
+    for stage, function in zip(plan.stages, _names(plan), strict=True):
+        tensors = ", ".join(names[tensor] for tensor in (*stage.reads, stage.output))
+        lines.append(f"    {function}({tensors});")
+        if stage.is_step:
+            lines.append(f"    {_trace(layer, names[stage.output], stage.output)}")
+            layer += 1
     return "\n".join(["void net_run(const net_input_t *input, net_output_t *outputs)", "{",
                       *lines, "}"])
+
+
+def _slots(stages: tuple[Stage, ...]) -> list[list[int]]:
+    """Share out the outputs of the stages but the last: those in a slot follow one another.
+
+    A tensor goes to the free slot whose size it changes least.
+    """
+    last_read = {tensor: at for at, stage in enumerate(stages) for tensor in stage.reads}
+    slots: list[list[int]] = []
+    for at, stage in enumerate(stages[:-1]):
+        def growth(slot: list[int], size: int = stage.output.bytes) -> tuple[int, int]:
+            room = max(stages[index].output.bytes for index in slot)
+            return max(size - room, 0), max(room - size, 0)
+
+        free = [slot for slot in slots if last_read[stages[slot[-1]].output] < at]
+        if free:
+            min(free, key=growth).append(at)
+        else:
+            slots.append([at])
+    return slots
 
 
 def _trace(layer: int, name: str, tensor: Tensor) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.codegen.plan import INT32_MAX, Kernel, Stage
+from compiler.codegen.stage import INT32_MAX, Kernel, Stage
 from compiler.codegen.tensors import WORD
 from compiler.ir import Conv, Requantize, TensorType, Threshold, value_range
 

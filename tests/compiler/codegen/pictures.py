@@ -4,10 +4,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from compiler.ir import (
+    Add,
     Affine,
     ArgMax,
     AveragePool,
     Binary,
+    Concat,
     Conv,
     Dense,
     Fixed,
@@ -56,6 +58,53 @@ def activation(draw, rng, nodes, name):
                       bits=draw(st.integers(1, 8)), signed=draw(st.booleans()))
 
 
+def same_size(rng, nodes, name, reads, outputs, bits):
+    """A Conv that keeps the size of the picture ``reads``."""
+    kernel = int(rng.choice([1, 3]))
+    channels = Graph(tuple(nodes)).shape(reads)[2]
+    return Conv(name=name, inputs=(reads,), bits=bits, pads=(kernel // 2,) * 4,
+                weights=weights(rng, (outputs, kernel, kernel, channels), bits),
+                bias=rng.integers(-100, 100, outputs))
+
+
+def block(draw, rng, nodes, name):
+    """Nodes that fork behind ``nodes`` and join again: sums that are added, or channels."""
+    reads = nodes[-1].name
+    channels = Graph(tuple(nodes)).shape(reads)[2]
+    outputs = draw(st.sampled_from([n for n in CHANNELS if n * channels <= MOST_WEIGHTS // 9]))
+
+    def add(node):
+        nodes.append(node)
+        return node.name
+
+    def add_sums(what, reads, outputs):
+        bits = draw(st.sampled_from([1, 1, 4]))
+        return add(same_size(rng, nodes, f"{name}_{what}", reads, outputs, bits))
+
+    match draw(st.sampled_from(["identity", "shortcut", "concat", "concat itself"])):
+        case "identity":
+            sums = add_sums("sums", reads, channels)
+            add(Add(name=f"{name}_plus", inputs=(sums, reads)))
+            add(activation(draw, rng, nodes, f"{name}_out"))
+        case "shortcut":
+            shortcut = add_sums("short", reads, outputs)
+            inner = add_sums("inner", reads, 16)
+            inner = add(Threshold(name=f"{name}_bits", inputs=(inner,), levels=np.array([[0]])))
+            sums = add_sums("sums", inner, outputs)
+            add(Add(name=f"{name}_plus", inputs=(shortcut, sums)))
+            add(activation(draw, rng, nodes, f"{name}_out"))
+        case how:
+            made = []
+            levels = np.sort(rng.integers(-50, 50, (1, draw(st.sampled_from([1, 3])))))
+            for index, size in enumerate((channels, outputs)):
+                sums = add_sums(f"sums{index}", reads, size)
+                made.append(add(Threshold(name=f"{name}_out{index}", inputs=(sums,),
+                                          levels=levels)))
+            if how == "concat itself":
+                made.append(made[0])
+            add(Concat(name=f"{name}_all", inputs=tuple(made)))
+
+
 def convolution(draw, rng, nodes, name):
     """A Conv that fits behind ``nodes``."""
     height, width, channels = Graph(tuple(nodes)).shape(nodes[-1].name)
@@ -64,7 +113,7 @@ def convolution(draw, rng, nodes, name):
     kernel = (min(kernel[0], height + pads[0] + pads[2]),
               min(kernel[1], width + pads[1] + pads[3]))
     groups = draw(st.sampled_from([n for n in (1, 1, 1, 2, 3, channels) if channels % n == 0]))
-    outputs = groups * draw(st.sampled_from([n for n in CHANNELS if n * groups <= 130]))
+    outputs = groups * draw(st.sampled_from([n for n in CHANNELS if n == 1 or n * groups <= 130]))
     size = outputs * kernel[0] * kernel[1] * channels // groups
     if size > MOST_WEIGHTS:
         outputs, kernel = groups, (1, 1)
@@ -113,15 +162,22 @@ def prefix(draw, rng):
 
 @st.composite
 def picture_networks(draw):
-    """An integer graph of 1 to 3 convolutions, perhaps pools and a dense layer, and frames."""
+    """An integer graph of 1 to 3 convolutions, and frames.
+
+    Between them there may be forks that join again, and pools; a dense layer may follow.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     nodes = prefix(draw, rng)
+    if draw(st.sampled_from([False] * 4 + [True])):
+        block(draw, rng, nodes, "block")
     layers = draw(st.integers(1, 3))
     for index in range(layers):
         nodes.append(convolution(draw, rng, nodes, f"conv{index}"))
         if index == layers - 1 and draw(st.booleans()):
             break
         nodes.append(activation(draw, rng, nodes, f"out{index}"))
+        if draw(st.sampled_from([False, False, True])):
+            block(draw, rng, nodes, f"block{index}")
         for again in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
             nodes.append(pool(draw, nodes, f"pool{index}_{again}"))
     graph = Graph(tuple(nodes))

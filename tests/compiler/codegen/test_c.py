@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from compiler import golden
 from compiler.codegen.c import generate
-from compiler.codegen.plan import CodegenError
+from compiler.codegen.stage import CodegenError
 from compiler.errors import ToolError
 from compiler.ir import (
     Affine,

@@ -1,0 +1,217 @@
+import itertools
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compiler import golden
+from compiler.codegen.c import generate
+from compiler.codegen.plan import make_plan
+from compiler.codegen.stage import CodegenError, Kernel
+from compiler.ir import (
+    Add,
+    ArgMax,
+    AveragePool,
+    Binary,
+    Concat,
+    Conv,
+    Dense,
+    Fixed,
+    Flatten,
+    Graph,
+    Input,
+    MaxPool,
+    Threshold,
+)
+from tests.compiler.codegen.networks import dense_graph, frames, weights
+from tests.compiler.codegen.pictures import conv_graph
+from tests.compiler.codegen.test_c import HERE, build_program, check, check_program
+
+
+ALL_3X3 = np.array(list(itertools.product([-1, 1], repeat=9)))
+
+
+@pytest.mark.parametrize("kernel", HERE)
+def test_every_picture_of_bits(kernel):
+    """All pictures of 3 x 3 against all kernels of 3 x 3, with a border of zeros."""
+    graph = conv_graph(ALL_3X3.reshape(-1, 3, 3, 1), shape=(3, 3), bits=1, kind=Binary(),
+                       pads=(1, 1, 1, 1))
+    check(graph, ALL_3X3.reshape(-1, 3, 3, 1), kernel)
+
+
+@pytest.mark.parametrize("kernel", HERE)
+@pytest.mark.parametrize(("bits", "kind", "channels"), [
+    (1, Binary(), 200), (1, Binary(), 30), (8, Binary(), 64), (1, Fixed(2), 9), (1, Fixed(8), 3),
+    (1, Fixed(8, signed=False), 200), (8, Fixed(8), 64), (8, Fixed(8, signed=False), 3),
+    (7, Fixed(8, signed=False), 65),
+])
+def test_borders_of_extremes(kernel, bits, kind, channels):
+    """Sums at their ends, in windows that are inside and outside in every way."""
+    rng = np.random.default_rng(channels)
+    layer = weights(rng, (18, 5, 3, channels), bits, extreme=True)
+    layer[:2] = [[[[layer.min()]]], [[[layer.max()]]]]
+    graph = conv_graph(layer, shape=(7, 4), bits=bits, kind=kind, pads=(4, 2, 3, 0),
+                       stride=(2, 1), bias=rng.integers(-9, 9, 18))
+    check(graph, frames(rng, graph.input.shape, kind, 1), kernel)
+
+
+@pytest.mark.parametrize("kernel", HERE)
+@pytest.mark.parametrize(("bits", "kind", "groups", "each"), [
+    (1, Binary(), 70, 1), (1, Binary(), 2, 48), (1, Binary(), 3, 65), (4, Binary(), 2, 64),
+    (1, Fixed(3), 3, 1), (8, Fixed(8), 70, 1), (8, Fixed(8), 2, 5),
+])
+def test_groups(kernel, bits, kind, groups, each):
+    rng = np.random.default_rng(groups)
+    graph = conv_graph(weights(rng, (groups * 2, 3, 3, each), bits), shape=(5, 4), bits=bits,
+                       kind=kind, groups=groups, pads=(1, 0, 1, 1))
+    check(graph, frames(rng, graph.input.shape, kind, 2), kernel)
+
+
+@pytest.mark.parametrize("count", [2, 3, 31, 32, 63, 64, 127, 200, 255])
+@pytest.mark.parametrize("channels", [1, 70])
+def test_levels(count, channels):
+    """Every sum of an input of 8 bits, against few and many levels."""
+    rng = np.random.default_rng(count)
+    sums = dense_graph(np.ones((70, 1), int), bits=8, kind=Fixed(8))
+    levels = np.sort(rng.integers(-140, 140, (channels, count)), axis=1)
+    graph = Graph((*sums.nodes, Threshold(name="out", inputs=("dense",), levels=levels)))
+    check(graph, np.arange(-128, 128).reshape(-1, 1), "PLAIN")
+
+
+@pytest.mark.parametrize("kind", [Binary(), Fixed(1), Fixed(2), Fixed(4, signed=False), Fixed(8)])
+@pytest.mark.parametrize("bits", [1, 8])
+def test_pools(kind, bits):
+    """Windows that overlap and leave the picture, of planes and of bytes."""
+    rng = np.random.default_rng(1)
+    low = kind.bits if isinstance(kind, Fixed) else 1
+    nodes = [Input(name="x", shape=(7, 6, 70), type=kind),
+             Conv(name="conv", inputs=("x",), weights=weights(rng, (70, 1, 1, 70), 1), bits=1),
+             Threshold(name="out", inputs=("conv",), levels=np.sort(
+                 rng.integers(-20, 20, (70, (1 << low) - 1)), axis=1)),
+             MaxPool(name="pool", inputs=("out",), kernel=(3, 2), stride=(2, 1),
+                     pads=(1, 1, 2, 0)),
+             MaxPool(name="again", inputs=("pool",), kernel=(2, 2), stride=(2, 2)),
+             Conv(name="last", inputs=("again",), weights=weights(rng, (5, 2, 2, 70), bits),
+                  bits=bits)]
+    graph = Graph(tuple(nodes))
+    check(graph, frames(rng, graph.input.shape, kind, 3), "PORTABLE")
+
+
+def small_cnn(**fields):
+    """Bits of 9 x 8 pixels, a convolution with a pool that it does on its way, a dense layer."""
+    rng = np.random.default_rng(0)
+    nodes = (
+        Input(name="x", shape=(9, 8, 3), type=Fixed(8)),
+        Conv(name="conv", inputs=("x",), weights=weights(rng, (64, 2, 3, 3), 1), bits=1),
+        Threshold(name="bits", inputs=("conv",), levels=rng.integers(-9, 9, (64, 1))),
+        MaxPool(name="pool", inputs=("bits",), kernel=(3, 2), stride=(3, 2)),
+        Flatten(name="flat", inputs=("pool",)),
+        Dense(name="dense", inputs=("flat",), weights=weights(rng, (10, 2 * 3 * 64), 1), bits=1),
+        ArgMax(name="class", inputs=("dense",)))
+    return Graph(tuple(replace(node, **fields.get(node.name, {})) for node in nodes))
+
+
+def test_a_pool_on_the_way(tmp_path):
+    """The picture ahead of the pool is never stored; what the pool leaves out, never made."""
+    graph = small_cnn()
+    plan = generate(graph, tmp_path)
+    conv, dense = plan.stages
+    assert (conv.kernel, conv.pool.name, conv.output.shape) == (Kernel.BYTES, "pool", (2, 3, 64))
+    assert dense.kernel is Kernel.BINARY
+    text = (tmp_path / "net.c").read_text()
+    assert "for (size_t y = 0; y < 6; y++)" in text
+    facts = dict(re.findall(r"#define (NET_\w+) (\d+)", (tmp_path / "net.h").read_text()))
+    # pool: 6 words; a window of bytes: 2 rows of 12; a block of sums
+    assert facts["NET_SCRATCH_BYTES"] == str(6 * 8 + 2 * 12 + 64 * 4)
+    # conv: 2 rows of 12 for each of 64; dense: 16 lanes of 6 words
+    assert int(facts["NET_WEIGHT_BYTES"]) == 24 * 64 + 64 * 4 + 64 * 4 + 16 * 6 * 8
+    x = frames(np.random.default_rng(1), (9, 8, 3), Fixed(8), 4)
+    check_program(build_program(tmp_path, graph), graph, x)
+
+
+def residual(kind, shape=(4, 4, 9)):
+    """Two tensors that are added, and three that are joined; the input is one of them."""
+    rng = np.random.default_rng(0)
+
+    def conv(name, reads, channels, **fields):
+        return Conv(name=name, inputs=(reads,), bits=1, pads=(1, 1, 1, 1),
+                    weights=weights(rng, (9, 3, 3, channels), 1), **fields)
+
+    return Graph((
+        Input(name="x", shape=shape, type=kind),
+        conv("a", "x", 9), Add(name="a_plus", inputs=("a", "x")),
+        Threshold(name="a_out", inputs=("a_plus",), levels=rng.integers(-5, 5, (9, 1))),
+        conv("b", "a_out", 9), conv("c", "a_out", 9, bias=rng.integers(-9, 9, 9)),
+        Add(name="plus", inputs=("b", "c")),
+        Threshold(name="c_out", inputs=("plus",), levels=rng.integers(-5, 5, (9, 1))),
+        Concat(name="all", inputs=("a_out", "c_out", "a_out")),
+        Conv(name="last", inputs=("all",), weights=weights(rng, (5, 4, 4, 27), 8), bits=8)))
+
+
+@pytest.mark.parametrize("kind", [Binary(), Fixed(2), Fixed(8), Fixed(8, signed=False)])
+@pytest.mark.parametrize("kernel", HERE)
+def test_joins(kind, kernel):
+    graph = residual(kind)
+    check(graph, frames(np.random.default_rng(0), (4, 4, 9), kind, 6), kernel)
+
+
+def test_tensors_share_their_place(tmp_path):
+    """Of the tensors of `residual`, three are needed at once."""
+    generate(residual(Binary()), tmp_path)
+    text = (tmp_path / "net.c").read_text()
+    places = re.findall(r"tensor_(\d+)\[\d+\]", text.split("net_run")[1])
+    assert sorted(places) == ["0", "1", "2", "3"]
+    assert text.count("} slot_") == 3
+
+
+def test_all_forms_of_an_input():
+    """One tensor is read as planes, as bytes where it must be, and added."""
+    rng = np.random.default_rng(3)
+    x = Input(name="x", shape=(3, 3, 40), type=Fixed(2))
+    first = Conv(name="first", inputs=("x",), weights=weights(rng, (40, 1, 1, 40), 8), bits=8)
+    second = Conv(name="second", inputs=("x",), weights=weights(rng, (40, 1, 1, 40), 1), bits=1)
+    graph = Graph((x, first, second, Add(name="sum", inputs=("first", "second"))))
+    kernels = [stage.kernel for stage in make_plan(graph).layers]
+    assert kernels == [Kernel.BYTES, Kernel.BYTES]
+    check(graph, frames(rng, (3, 3, 40), Fixed(2), 2), "PORTABLE")
+
+
+def test_mean_and_class_on_the_host(tmp_path):
+    """The mean of each channel is taken in host.c, and the class from it."""
+    rng = np.random.default_rng(0)
+    graph = conv_graph(weights(rng, (7, 2, 2, 3), 4), shape=(5, 5), bits=4, kind=Fixed(4))
+    graph = Graph((*graph.nodes,
+                   AveragePool(name="mean", inputs=("conv",), kernel=(4, 4), stride=(4, 4)),
+                   Flatten(name="scores", inputs=("mean",)),
+                   ArgMax(name="class", inputs=("scores",))))
+    x = frames(rng, (5, 5, 3), Fixed(4), 20)
+    assert len(set(golden.run(graph, x).tolist())) > 1
+    check_program(build_program(tmp_path, graph), graph, x)
+
+
+def test_pooled_reals_on_the_host(tmp_path):
+    rng = np.random.default_rng(0)
+    graph = Graph((
+        Input(name="x", shape=(5, 5, 9)),
+        MaxPool(name="highest", inputs=("x",), kernel=(2, 2), stride=(1, 1), pads=(1, 0, 0, 1)),
+        Threshold(name="bits", inputs=("highest",), levels=rng.normal(size=(9, 1)) + 1),
+        Conv(name="conv", inputs=("bits",), weights=weights(rng, (3, 2, 2, 9), 1), bits=1)))
+    check_program(build_program(tmp_path, graph), graph, rng.normal(size=(30, 5, 5, 9)))
+
+
+def test_refused(tmp_path):
+    graph = small_cnn()
+    pixels = Graph((*graph.nodes[:2], ArgMax(name="class", inputs=("conv",))))
+    with pytest.raises(CodegenError, match=(
+            r"^ArgMax 'class' must choose once in a frame in C, not 48 times$")):
+        generate(pixels, tmp_path)
+    rng = np.random.default_rng(0)
+    flat = Graph((
+        *graph.nodes[:3], Flatten(name="flat", inputs=("bits",)),
+        Dense(name="sums", inputs=("flat",), weights=weights(rng, (3072, 3072), 1), bits=1),
+        Add(name="sum", inputs=("sums", "flat"))))
+    with pytest.raises(CodegenError, match=(
+            r"^Node 'sums' must join tensors that are all pictures or all vectors in C, "
+            r"not 'bits' of shape \(8, 6, 64\)$")):
+        generate(flat, tmp_path)
