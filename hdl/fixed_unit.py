@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.accumulator import Accumulator
-from hdl.multiplier import DualMultiplier
+from hdl.multiplier import PairMultiplier
 
 
 __all__ = ["FixedUnit"]
@@ -52,14 +52,14 @@ class FixedUnit(wiring.Component):
         for pe in reversed(range(config.fixed_pe)):
             products = []
             for index in range(0, config.fixed_simd, 2):
-                m.submodules[f"multiplier_{pe}_{index}"] = multiplier = DualMultiplier()
+                m.submodules[f"multiplier_{pe}_{index}"] = multiplier = PairMultiplier()
                 for at, a, b in ((index, multiplier.a0, multiplier.b0),
                                  (index + 1, multiplier.a1, multiplier.b1)):
                     if at < config.fixed_simd:
                         m.d.comb += a.eq(self.activations.word_select(at, 8).as_signed())
                         m.d.comb += b.eq(self.weights.word_select(pe * config.fixed_simd + at, 8)
                                          .as_signed())
-                products += [multiplier.product0, multiplier.product1][:config.fixed_simd - index]
+                products.append(multiplier.sum)
 
             level = 0
             while len(products) > 1:
