@@ -74,7 +74,7 @@ def any_layer(rng, config, kind, *, fixed, words=None, passes=12):
         pixels=0 if single else rng.integers(config.p),
         pitch=rng.integers(1 << 9) if rng.random() < 0.5 else rng.integers(4))
     free = [Loop.WORD] if tiles > 1 else [Loop.TILE, Loop.WORD] if dense else range(1, 7)
-    counts = {Loop.PART: parts, Loop.TILE: tiles} | any_counts(rng, free, passes // tiles)
+    counts = {Loop.PART: parts, Loop.TILE: tiles} | any_counts(rng, free, max(passes // tiles, 1))
     return layer, any_walks(rng, layer, config, counts)
 
 
