@@ -196,8 +196,8 @@ class Machine:
             self.ended += 1
 
     def _engine(self, urgent: bool) -> tuple[Cause, bool, bool, bool, bool, bool]:
-        """Return what this cycle goes to; whether a step is asked for that reads, is made, uses
-        a word, ends a segment; and whether it is the last of its pass."""
+        """Return what this cycle goes to; whether the feeder claims the memory; whether a step is
+        made, uses a word, ends a segment; and whether it is the last of its pass."""
         feeder, fetch = self.feeder, self.fetch
         void, reads = feeder.steps[feeder.place] if feeder.rows else (False, False)
         last = feeder.rows == 1 and feeder.last
@@ -206,11 +206,10 @@ class Machine:
         if not (fetch.readable or void):
             return Cause.WEIGHTS, False, False, False, ends, last
         if valid and ends and self.draining:
-            return Cause.DRAIN, False, False, False, ends, last
+            return Cause.DRAIN, reads, False, False, ends, last
         moves = valid and not (reads and urgent)
         uses = moves and not void
-        return (Cause.WORK if uses else Cause.ACTIVATIONS, valid and reads, moves, uses,
-                ends, last)
+        return Cause.WORK if uses else Cause.ACTIVATIONS, reads, moves, uses, ends, last
 
     def _use(self, ends: bool, last: bool) -> None:
         """A weight word goes into a unit."""

@@ -64,14 +64,15 @@ class Engine(wiring.Component):
         No layer runs.
     cause : Out(Cause)
         What this cycle goes to.
-    feed_valid, feed_reads, feed_void, feed_last : In(1)
-        The feeder has a step; what it is.
+    feed_valid, feed_wants, feed_reads, feed_void, feed_last : In(1)
+        The feeder has a step; it will have one that reads, sooner or later; what it is.
     flags : In(Flags())
         Of the pass; its results go to ``output`` (In).
     weight_valid : In(1)
         The weight queue has a word.
     request : Out(1)
-        The step would be made, if the memory is granted (``grant`` : In(1)).
+        The memory must not be given to those who can wait; ``grant`` (In(1)) tells that it is not
+        given to one who cannot.
     next : Out(1)
         It is made.
     use : Out(1)
@@ -94,6 +95,7 @@ class Engine(wiring.Component):
             "idle":         Out(1),
             "cause":        Out(Cause),
             "feed_valid":   In(1),
+            "feed_wants":   In(1),
             "feed_reads":   In(1),
             "feed_void":    In(1),
             "feed_last":    In(1),
@@ -142,7 +144,9 @@ class Engine(wiring.Component):
                 ready = Signal()
                 m.d.comb += ready.eq(self.feed_valid & (self.weight_valid | self.feed_void)
                                      & ~(last_of_segment & draining))
-                m.d.comb += self.request.eq(ready & self.feed_reads)
+                # Whether a step is made tells too late who has the memory.
+                m.d.comb += self.request.eq(
+                    self.feed_wants & (self.weight_valid | self.feed_void))
                 m.d.comb += self.next.eq(ready & (self.grant | ~self.feed_reads))
                 m.d.comb += self.use.eq(self.next & ~self.feed_void)
                 with m.If(~self.weight_valid & ~self.feed_void):

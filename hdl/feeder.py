@@ -37,6 +37,8 @@ class Feeder(wiring.Component):
         In the cycle after that, the difference of its place in the picture.
     valid : Out(1)
         There is a step.
+    wants : Out(1)
+        There is one that reads, or will be when the next pass is known.
     reads : Out(1)
         It reads the memory at ``address`` (Out); ``read_data`` (In(memory_width)) comes in the
         cycle after the step.
@@ -64,6 +66,7 @@ class Feeder(wiring.Component):
             "x":           In(8),
             "y":           In(8),
             "valid":       Out(1),
+            "wants":       Out(1),
             "reads":       Out(1),
             "address":     Out(range(config.memory_depth)),
             "read_data":   In(config.memory_width),
@@ -99,6 +102,8 @@ class Feeder(wiring.Component):
         m.d.comb += load.eq(fresh | (layer.feed == Feed.WHOLE)
                             | ((layer.feed == Feed.GROUP) & (phase == 0)))
         m.d.comb += self.reads.eq(load | (chain & (phase == 1 % config.p)))
+
+        m.d.comb += self.wants.eq(active & self.reads)
 
         row  = Signal(16)  # place of its first word
         onto = Signal(16)  # and of the row that follows

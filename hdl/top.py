@@ -129,6 +129,7 @@ class Accelerator(wiring.Component):
         m.d.comb += feeder.y.eq(walker.y)
         m.d.comb += feeder.next.eq(engine.next)
         m.d.comb += engine.feed_valid.eq(feeder.valid)
+        m.d.comb += engine.feed_wants.eq(feeder.wants)
         m.d.comb += engine.feed_reads.eq(feeder.reads)
         m.d.comb += engine.feed_void.eq(feeder.void)
         m.d.comb += engine.feed_last.eq(feeder.last)

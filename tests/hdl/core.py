@@ -79,7 +79,7 @@ class Core(wiring.Component):
             m.d.comb += getattr(feeder, name).eq(getattr(walker, name))
         m.d.comb += feeder.last_pass.eq(walker.ended)
         m.d.comb += feeder.next.eq(engine.next)
-        for name in ("valid", "reads", "void", "last"):
+        for name in ("valid", "wants", "reads", "void", "last"):
             m.d.comb += getattr(engine, f"feed_{name}").eq(getattr(feeder, name))
         connect(m, walker.flags, engine.flags)
         m.d.comb += engine.output.eq(walker.output)
@@ -114,7 +114,7 @@ class Core(wiring.Component):
         results = Signal()
         m.d.comb += results.eq(drain.write.any())
         m.d.comb += engine.grant.eq(self.serve_feed & ~drain.urgent)
-        m.d.comb += self.reads.eq(engine.request & engine.grant)
+        m.d.comb += self.reads.eq(feeder.reads & engine.next)
         m.d.comb += drain.grant.eq(results & (drain.urgent | (self.serve_drain & ~self.reads)))
         m.d.comb += self.read_address.eq(feeder.address)
         m.d.comb += feeder.read_data.eq(self.read_data)

@@ -64,7 +64,7 @@ class Twin:
                  Cause.WORK if goes and not void else Cause.ACTIVATIONS)
         expected = {
             "idle": not running, "begin": not running and offered is not None, "cause": cause,
-            "end": finishing, "layers__ready": finishing, "request": ready and reads,
+            "end": finishing, "layers__ready": finishing, "request": bool(at) and reads and (weight or void),
             "next": goes, "use": goes and not void, "capture": self.cycle in self.captures}
         if self.cycle in self.captures:
             self.harvest = self.captures.pop(self.cycle)
@@ -136,6 +136,7 @@ async def layers(world, config, seed, count):
         world.set("layers__valid", offered is not None)
         for name, value in (
                 ("feed_valid", feed), ("feed_void", void), ("feed_reads", reads),
+                ("feed_wants", reads and at is not None),
                 ("feed_last", at is not None and len(at.steps) == 1), ("weight_valid", weight),
                 ("grant", grant), ("drained", drained), ("resting", resting),
                 ("output", at.output if at else rng.randrange(places))):
