@@ -45,7 +45,9 @@ def stage_function(stage: Stage, name: str, plan: Plan, source: Source) -> str:
             f"static void {name}({reads}, {stage.output.ctype} *output)")
     if stage.layer is None and stage.pool:
         return "\n".join([_window_table(stage, name), head, "{", f"    {_pool(stage, name)}", "}"])
+    source.stage_bytes = 0
     before, inside = _pixel(stage, name, plan, source)
+    source.stack_bytes = max(source.stack_bytes, source.stage_bytes)
     height, width = stage.places
     if stage.pool:  # what no window of the pool sees is left out
         across = stage.output.picture[:2]
@@ -106,12 +108,13 @@ def _pixel(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
     before: list[str] = []
     inside = [f"const size_t at = {pixel_start(stage.output, place)};"]
     values = ["int32_t values[NET_BLOCK] = {0};"]
+    source.stage_bytes += 4 * tables.BLOCK * (2 if stage.addend else 1)
     if stage.layer is None and not stage.concat:
         sums = [_load(stage.input, "input", place, "first", "count", "values")]
     elif stage.concat or stage.window.groups > 1:
         length = tables.padded(channels) + tables.LANES
         before.append(f"int32_t sums[{length}] = {{0}};")
-        source.stack_bytes = max(source.stack_bytes, 4 * length)
+        source.stage_bytes += 4 * (length - tables.BLOCK)  # in the place of one block
         values, sums = ["int32_t *const values = sums + first;"], []
         if stage.concat:
             inside += _joined(stage, place)
@@ -217,14 +220,14 @@ def _looks(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str
     first = f"group * {stage.seen}" if window.groups > 1 else "0"
     if stage.kernel is Kernel.BYTES:
         length = tables.window_bytes(stage)
-        source.stack_bytes = max(source.stack_bytes, length + 4 * tables.BLOCK)
+        source.stage_bytes += length
         pointer = "input" if given.ctype == "uint8_t" else "(const uint8_t *)input"
         return [f"uint8_t buffer[{length}];"], [
             f"const byte_view_t view = look_bytes(&{name}_window, {pointer}, {places}, {first},",
             "                                    buffer);"]
     length = (given.planes + 1) * stage.window_words
     copied = stage.gathers or any(window.pads)
-    source.stack_bytes = max(source.stack_bytes, 4 * tables.BLOCK + 8 * length * copied)
+    source.stage_bytes += 8 * length * copied
     buffers = [f"uint64_t buffer[{length}];"] if copied else []
     if stage.gathers:
         view = f"gather_{suffix(given)}(&{name}_window, input, {places}, {first}, buffer)"

@@ -25,7 +25,8 @@ class Source:
     tables: list[str] = field(default_factory=list)
     weight_bytes: int = 0
     scratch_bytes: int = 0
-    stack_bytes: int = 0  # of the stage that takes most, beside the tensors
+    stage_bytes: int = 0  # that a stage takes beside the tensors
+    stack_bytes: int = 0  # of the stage that takes most
 
     def table(self, name: str, values: Array, about: str) -> str:
         """Add a constant array, and return its name."""

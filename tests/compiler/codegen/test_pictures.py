@@ -150,10 +150,9 @@ def residual(kind, shape=(4, 4, 9)):
 
 
 @pytest.mark.parametrize("kind", [Binary(), Fixed(2), Fixed(8), Fixed(8, signed=False)])
-@pytest.mark.parametrize("kernel", HERE)
-def test_joins(kind, kernel):
+def test_joins(kind):
     graph = residual(kind)
-    check(graph, frames(np.random.default_rng(0), (4, 4, 9), kind, 6), kernel)
+    check(graph, frames(np.random.default_rng(0), (4, 4, 9), kind, 6), HERE[-2])
 
 
 def test_tensors_share_their_place(tmp_path):
