@@ -61,7 +61,8 @@ class Target(enum.IntEnum):
     BITS   = 0  # one bit each, the channels of a tile side by side
     OCTETS = 1  # 8 bits each
     SUMS   = 2  # 32 bits each
-    PLANES = 3  # ``bits`` planes of one bit each, the highest first, ``plane`` addresses apart
+    PLANES = 3  # ``bits`` planes of one bit each, the highest first, ``plane`` addresses apart;
+                # so lies what the host writes: the drain makes none yet
 
 
 class Feed(enum.IntEnum):

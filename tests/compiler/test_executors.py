@@ -60,7 +60,8 @@ def test_what_an_executor_never_holds_is_not_compared():
     right = {"first": np.zeros((3, 2), int), "second": np.zeros((3, 2), int)}
     assert compare("rtl", {"first": None, "second": right["second"]}, right) is None
     found = compare("rtl", {"first": None, "second": right["second"] + 1}, right)
-    assert found and found.layer == "second"
+    assert found
+    assert found.layer == "second"
 
 
 def test_batches():

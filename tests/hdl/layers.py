@@ -7,7 +7,7 @@ from tests.hdl.twins import any_levels, fields
 __all__ = ["KINDS", "any_counts", "any_layer", "any_queued", "any_results", "any_walks", "walk"]
 
 
-KINDS = ["bits", "pool", "planes", "octets", "levels", "rescale", "sums"]
+KINDS = ["bits", "pool", "octets", "levels", "rescale", "sums"]
 
 
 def any_results(rng, config, kind, *, fixed):

@@ -64,7 +64,8 @@ class Twin:
                  Cause.WORK if goes and not void else Cause.ACTIVATIONS)
         expected = {
             "idle": not running, "begin": not running and offered is not None, "cause": cause,
-            "end": finishing, "layers__ready": finishing, "request": bool(at) and reads and (weight or void),
+            "end": finishing, "layers__ready": finishing,
+            "request": bool(at) and reads and (weight or void),
             "next": goes, "use": goes and not void, "capture": self.cycle in self.captures}
         if self.cycle in self.captures:
             self.harvest = self.captures.pop(self.cycle)
