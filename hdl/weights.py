@@ -77,6 +77,7 @@ class WeightQueue(wiring.Component):
         depth   = config.weight_depth
         oldest  = Signal(range(2 * depth))  # that is not free
         place   = Signal(range(2 * depth))  # that is read next
+        follows = Signal(range(2 * depth), init=1)  # and behind it
         end     = Signal(range(2 * depth))  # behind the last that was written
         after   = Signal(range(2 * depth), init=1)  # and behind the next
         reading = Signal()
@@ -86,7 +87,8 @@ class WeightQueue(wiring.Component):
             m.d.sync += end.eq(after)
             m.d.sync += after.eq(after + 1)
         with m.If(self.read):
-            m.d.sync += place.eq(Mux(self.rewind, oldest, place + 1))
+            m.d.sync += place.eq(Mux(self.rewind, oldest, follows))
+            m.d.sync += follows.eq(Mux(self.rewind, oldest, follows) + 1)
         m.d.sync += reading.eq(self.read)
         m.d.sync += freeing.eq(self.read & self.free)
         m.d.sync += read.addr.eq(place)
@@ -95,7 +97,11 @@ class WeightQueue(wiring.Component):
         m.d.comb += read.en.eq(reading)
         m.d.comb += self.data.eq(read.data)
 
-        m.d.comb += self.readable.eq(place != end)
+        # As `place != end` would tell, a cycle earlier.
+        with m.If(self.complete | (self.read & self.rewind)):
+            m.d.sync += self.readable.eq(1)
+        with m.Elif(self.read):
+            m.d.sync += self.readable.eq(follows != end)
         m.d.comb += self.space.eq(end != (oldest ^ depth))
         m.d.comb += self.spare.eq(self.space & (after != (oldest ^ depth)))
 
