@@ -31,10 +31,10 @@ from hdl.top import Accelerator
 __all__ = ["Placed", "build_bitstream"]
 
 SYNTHESIS = "-abc9 -device u"     # of synth_ice40
-# No memory of ours is read where it is being written, so what comes then may be anything. Yosys
-# would build logic around every block RAM otherwise; it does not see the attribute of memories
-# whose ports have their registers already, as Amaranth writes them.
-BEFORE_SYNTHESIS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2"
+# Nothing needs what a memory shows at the address that is written in the same cycle, and the
+# simulator shows something else there than Verilog does. Unless told, Yosys builds what it takes
+# to show the old word, for RTLIL whatever the memory's attributes say: some 600 logic cells.
+COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2"
 PLACE_AND_ROUTE = ("--up5k", "--package", "sg48", "--timing-allow-fail")
 SEEDS = 1, 2, 3, 4
 PATIENCE = 400.0                  # seconds for a seed: a router may go on for ever
@@ -91,7 +91,7 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
         with progress("writing RTLIL"):
             plan = board.platform().prepare(
                 board.shell(design, config.clock_hz), "top", synth_opts=SYNTHESIS,
-                script_after_read=BEFORE_SYNTHESIS)
+                script_after_read=COLLISIONS)
             plan.extract(work)
         with progress("synthesis (Yosys)"):
             synthesize(tools, work, folder / "yosys.log")
@@ -162,7 +162,7 @@ def key(board: Board, config: Config, tools: Tools) -> str:
     Writing RTLIL takes seconds, so the sources that it is made from stand for it.
     """
     facts = [FORMAT, board.name, asdict(config), platform.python_version(), SYNTHESIS,
-             PLACE_AND_ROUTE, SEEDS, [version(name) for name in PACKAGES],
+             COLLISIONS, PLACE_AND_ROUTE, SEEDS, [version(name) for name in PACKAGES],
              [tool_version(path) for path in (tools.yosys, tools.nextpnr)]]
     digest = hashlib.sha256(json.dumps(facts).encode())
     for package in ("hdl", "boards"):

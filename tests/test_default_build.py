@@ -22,6 +22,9 @@ def test_default_build(tmp_path, monkeypatch):
     assert report["clock_mhz"]["fmax"] >= report["clock_mhz"]["target"] >= 24
     assert (tmp_path / "out" / "bitstream.bin").stat().st_size > 100_000
     assert "module top" in (tmp_path / "out" / "top.v").read_text()
+    log, = (tmp_path / "out").rglob("yosys.log")
+    assert "mapping memory" in log.read_text()
+    assert "emulate_" not in log.read_text()  # logic around a memory
 
     start = time.monotonic()
     again = build(str(models.network()), "icebreaker", tmp_path / "again")
