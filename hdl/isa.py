@@ -61,8 +61,8 @@ class Target(enum.IntEnum):
     BITS   = 0  # one bit each, the channels of a tile side by side
     OCTETS = 1  # 8 bits each
     SUMS   = 2  # 32 bits each
-    PLANES = 3  # ``bits`` planes of one bit each, the highest first, ``plane`` addresses apart;
-                # so lies what the host writes: the drain makes none yet
+    PLANES = 3  # ``bits`` planes of one bit each, the highest first, ``plane`` addresses apart, of
+                # values of 0 or more; so lies what the host writes: the drain makes none yet
 
 
 class Feed(enum.IntEnum):
@@ -71,7 +71,8 @@ class Feed(enum.IntEnum):
     CHAIN = 0  # neighbouring pixels (or words of a dense layer): each word moves on to the pixel
                # before it, so a word of every pixel takes one new word
     WHOLE = 1  # the first word of each address, for one pixel
-    GROUP = 2  # all words of each address in turn, for one pixel
+    GROUP = 2  # all words of an address in turn, for one pixel; then those ``p`` addresses further
+               # on, as addresses overlap: each holds the ``p`` words from its own column on
 
 
 class Loop(enum.IntEnum):
@@ -90,12 +91,17 @@ class Loop(enum.IntEnum):
 
 # What a turn of a loop changes, after the turns of the inner loops. ``source`` counts words, which
 # lie ``p`` to an address; ``output`` counts octets. All are modulo their size. Places of inner
-# loops are not taken back first, so these are differences from their last turn.
+# loops are not taken back first, so these are differences from their last turn; in ``source``, and
+# in ``y``, from the first word of the last row of their last pass.
+#
+# ``source`` names the first word of the window of pixel 0, and ``x`` its column in the picture, in
+# which columns that a row has free in memory do not count. It may lie outside the picture, and
+# outside the memory. With GROUP it is the first word of an address.
 Walk = data.StructLayout({
     "count":       12,  # turns
     "output_high": 4,
     "source":      16,
-    "x":           8,   # of the first pixel, before the picture's own border
+    "x":           8,
     "y":           8,
     "output":      16,
 })
@@ -107,8 +113,20 @@ WALK_HALVES = Walk.size // 16
 # in heap order (the children of node i are 2i and 2i + 1), each less its parent's, so that adding
 # the levels met on the way compares with each.
 #
-# In a layer of the array, PART are the bit planes of the input: sums double from each to the next.
-# In one of the fixed-point unit they are tiles whose weights follow each other.
+# In a layer of the array, PART are the bit planes of the input: sums double from each to the next,
+# and levels are added to the last. In one of the fixed-point unit they are tiles whose weights
+# follow each other, and whose bits are gathered; with other targets there is one.
+#
+# Weights of a tile are used again in every pass, or group of parts; so all of them must fit the
+# weight queue at once, unless there is but one.
+#
+# ``p`` pixels are made together only where ``channels`` is that of the array, and neighbouring
+# windows are a column apart. Results of a pass are those of pixel 0, channel by channel, then those
+# of pixel 1. Tap t of pixel i is in column x + i + t; it lies in the picture if column and line,
+# modulo 256, are below ``columns`` and ``lines``.
+#
+# Pooled bits are written once, with the last pass of their window (of PART, ACROSS and DOWN). A
+# window has at least two passes: where ``p`` pixels hold all of it, it is walked with ``single``.
 Layer = data.StructLayout({
     "taps":       11,  # words of a row
     "height":     4,   # rows of the kernel

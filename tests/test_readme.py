@@ -96,9 +96,10 @@ def test_extras_are_those_of_the_project():
 
 # The instruction set
 
-def test_descriptor_table():
-    rows = [(name.strip("`"), int(bits)) for name, bits, _ in described("source")]
-    assert rows == [(name, Shape.cast(shape).width) for name, shape in isa.Layer.members.items()]
+@pytest.mark.parametrize(("opening", "fields"), [("count", isa.Walk), ("taps", isa.Layer)])
+def test_descriptor_table(opening, fields):
+    rows = [(name.strip("`"), int(bits)) for name, bits, _ in described(opening)]
+    assert rows == [(name, Shape.cast(shape).width) for name, shape in fields.members.items()]
 
 
 def test_header_table():
@@ -107,7 +108,8 @@ def test_header_table():
 
 
 @pytest.mark.parametrize(("opening", "kind"), [
-    ("END", isa.Opcode), ("WORK", isa.Cause), ("IDENTIFY", protocol.Command)])
+    ("END", isa.Opcode), ("PART", isa.Loop), ("CHAIN", isa.Feed), ("WORK", isa.Cause),
+    ("IDENTIFY", protocol.Command)])
 def test_table_of_numbers(opening, kind):
     assert {row[0].strip("`"): int(row[1]) for row in described(opening)} == {
         member.name: member.value for member in kind}
@@ -116,7 +118,7 @@ def test_table_of_numbers(opening, kind):
 @pytest.mark.parametrize(("field", "kind"), [
     ("activation", isa.Activation), ("target", isa.Target)])
 def test_values_of_a_field(field, kind):
-    meaning = next(row[2] for row in described("source") if row[0] == f"`{field}`")
+    meaning = next(row[2] for row in described("taps") if row[0] == f"`{field}`")
     told = {name: int(value) for value, name in re.findall(r"(\d) ([A-Z]+)", meaning)}
     assert told == {member.name: member.value for member in kind}
 
