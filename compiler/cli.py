@@ -71,7 +71,7 @@ def installed_version() -> str:
 
 data_option = click.option(
     "--data", metavar="DATA", help="Inputs: an IDX file (labels beside it), a folder of MNIST's "
-    "files, an .npz with x and y, an .npy, or 'digits'.")
+    "files, a file or folder of CIFAR-10, an .npz with x and y, an .npy, or 'digits'.")
 input_option = click.option(
     "--input-type", type=click.Choice(list(INPUT_TYPES)),
     help="What the network is fed, where its file does not say.")
