@@ -102,8 +102,20 @@ class WeightQueue(wiring.Component):
             m.d.sync += self.readable.eq(1)
         with m.Elif(self.read):
             m.d.sync += self.readable.eq(follows != end)
-        m.d.comb += self.space.eq(end != (oldest ^ depth))
-        m.d.comb += self.spare.eq(self.space & (after != (oldest ^ depth)))
+        # What `end` and `oldest` tell of the room that is left, a cycle earlier too.
+        beyond = Signal(range(2 * depth), init=2)
+        full   = Signal()  # no word has a place
+        nearly = Signal()  # or but one has
+        none, one, two = (place == (oldest ^ depth) for place in (end, after, beyond))
+        with m.If(self.complete):
+            m.d.sync += beyond.eq(beyond + 1)
+            m.d.sync += full.eq(one & ~freeing)
+            m.d.sync += nearly.eq(one | (two & ~freeing))
+        with m.Else():
+            m.d.sync += full.eq(none & ~freeing)
+            m.d.sync += nearly.eq(none | (one & ~freeing))
+        m.d.comb += self.space.eq(~full)
+        m.d.comb += self.spare.eq(~nearly)
 
         return m
 

@@ -31,7 +31,7 @@ SOURCES = [HERE / name for name in ("accelerator.cc", "flash_chip.c", "flash_chi
 # old one and a chip anything: nothing may depend on it. Lanes of the array are functions of their
 # own: one function for all would take the compiler of C++ minutes.
 SCRIPT = ("read_rtlil top.il; setparam -set TRANSPARENCY_MASK 1'1 t:$memrd_v2; "
-          "hierarchy -top top; proc; setattr -mod -set keep_hierarchy 1 *.array.lane_*_?; "
+          "hierarchy -top top; proc; setattr -mod -set keep_hierarchy 1 *.array.lane_*; "
           "flatten; opt_clean; write_cxxrtl -header -g0 top.cc")
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from compiler import datasets, golden
+from compiler.errors import UserError
 from compiler.frontends import load
 from compiler.ir import Binary, Dense, Graph, Input
 from compiler.models import DEFAULT, held_back, network
@@ -11,9 +12,11 @@ from compiler.passes import to_integer
 from compiler.perf import estimate
 from compiler.schedule.plan import schedule
 from hdl.config import Config
+from hdl.isa import Cause
 from sim.rtl import Rtl
 from tests.compiler.codegen.networks import activations, weights
 from tests.compiler.frontends.real_data import mnist_test, shared
+from tests.compiler.schedule.pictures import random_picture_network
 from tests.sim.networks import random_frames, random_network
 
 
@@ -32,7 +35,7 @@ def check(plan, x):
     rtl, expected = Rtl(plan), estimate(plan)
     made = rtl.trace(x)
     for node, values in golden.trace(plan.graph, x):
-        if node.name in made:
+        if made.get(node.name) is not None:
             np.testing.assert_array_equal(made[node.name], values, err_msg=node.name)
     assert rtl.counts == expected.counted
     assert rtl.counters == expected.counted
@@ -71,6 +74,34 @@ def test_many(name, seed):
     check_random(CONFIGS[name], seed, 200_000)
 
 
+def check_pictures(config, seed):
+    """Check a random network over pictures, unless the accelerator cannot run it."""
+    rng = np.random.default_rng(seed)
+    graph = random_picture_network(rng)
+    try:
+        plan = schedule(graph, config)
+    except UserError as refusal:
+        pytest.skip(str(refusal))
+    check(plan, random_frames(rng, graph))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_pictures(seed):
+    check_pictures(CONFIGS["default"], seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_pictures_other_config(seed):
+    check_pictures(CONFIGS["other"], seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("seed", range(1000, 1100))
+def test_many_pictures(name, seed):
+    check_pictures(CONFIGS[name], seed)
+
+
 def test_more_layers_than_counters():
     rng = np.random.default_rng(0)
     nodes = [Input(name="x", shape=(9,), type=Binary())]
@@ -88,6 +119,15 @@ def test_lfc():
     graph = load(shared("bnn-pynq/mnist/lfcW1A1"))
     expected = check(schedule(graph, Config()), mnist_test()[0][:1])
     assert expected.flash_busy > 0.999 * expected.frame
+
+
+def test_cnv():
+    graph = to_integer(load(shared("bnn-pynq/cifar10/cnvW1A1")))
+    plan = schedule(graph, Config())
+    expected = check(plan, datasets.load(shared("cifar10/test20.bin")).x[:1])
+    # Nine of ten cycles do work, wherever weights are there.
+    for layer in expected.layers[1:4]:
+        assert layer.causes[Cause.WORK] > 0.99 * layer.total
 
 
 def test_default_network():
