@@ -28,6 +28,8 @@ SPOKEN = {
     "height": "lines of the window",
     "depth": "words of a pixel",
     "step": "addresses of a row of its input",
+    "lines": "lines of its input",
+    "columns": "columns of its input",
     "pitch": "words of a pixel of its output",
     "shift": "bits that are dropped",
     "plane": "addresses of a plane of its output",

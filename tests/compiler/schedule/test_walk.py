@@ -161,7 +161,9 @@ def test_dense_layers_read_pictures(shape, rows):
      "the lines of the window must be at most 15, not 16"),
     (bits_conv((2, 3000, 4), (2, 1), channels=1), Config(),
      "the addresses of a row of its input must be at most 1023, not 1500"),
-], ids=["words", "tiles", "shift", "lines", "row"])
+    (bits_conv((256, 4, 8), (3, 3), channels=1, pads=(0, 1, 0, 1)), Config(),
+     "the lines of its input must be at most 255, not 256"),
+], ids=["words", "tiles", "shift", "lines", "row", "picture"])
 def test_too_large_for_a_field(task, config, message):
     with pytest.raises(UserError, match=f"^Node 'sums': {message}$"):
         shaped([task], 0, False, False, config)
