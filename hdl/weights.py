@@ -169,7 +169,12 @@ class LevelQueue(wiring.Component):
             m.d.sync += write.addr.eq(write.addr + 1)
 
         levels = Signal(range(config.level_depth + 1))
+        full   = Signal()  # as `levels` would tell, a cycle earlier
         m.d.sync += levels.eq(levels + self.write - self.release)
-        m.d.comb += self.space.eq(levels != config.level_depth)
+        with m.If(self.release.any()):
+            m.d.sync += full.eq(0)
+        with m.Elif(self.write):
+            m.d.sync += full.eq(levels == config.level_depth - 1)
+        m.d.comb += self.space.eq(~full)
 
         return m
