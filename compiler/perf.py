@@ -131,7 +131,6 @@ class Machine:
         self.running = False
         self.draining = False    # a segment has ended, and the next must not
         self.segment = 0         # words of this segment so far
-        self.first = True        # it is the first of its pass
         self.begins = False      # a pass begins in this cycle
         self.walker: Walker
         self.turn: Pass
@@ -190,7 +189,7 @@ class Machine:
                 self.running = True
                 self.walker = Walker(self.task)
                 drain.filled = 0
-                self.segment, self.first = 0, True
+                self.segment = 0
         elif not self.draining and resting:
             fetch.holds = False
             self.ended += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,7 +11,7 @@ from hdl.config import Config
 from hdl.isa import LOOPS, Activation, Feed, Loop, Target
 
 
-__all__ = ["Drainage", "Pass", "Task", "drainage", "row", "turns"]
+__all__ = ["Drainage", "Pass", "Task", "drainage", "row"]
 
 TAKE = 7   # cycles from the last step of a segment to the first take of the drain
 EARLY = 6  # channels that are to be taken when the drain tells that it will be done
@@ -119,8 +119,9 @@ def drainage(task: Task, turn: Pass, final: bool, filled: int) -> Drainage:
     values = turn.pixels * task.channels
     adds = final and not task.fixed and not turn.part_first
     released = final and turn.group_last
-    sole = (final and turn.part_first and turn.part_last and turn.pixels == 1
-            and not task.pool)
+    window = task.counts[Loop.ACROSS] * task.counts[Loop.DOWN]  # passes, if it is pooled
+    sole = (final and turn.part_first and turn.part_last
+            and (window if task.pool else turn.pixels) == 1)
     most = max(task.channels - EARLY, 0)
     for index in range(values):
         pixel, channel = divmod(index, task.channels)
@@ -147,18 +148,3 @@ def drainage(task: Task, turn: Pass, final: bool, filled: int) -> Drainage:
         early |= 1 << now - 1
     works = (1 << now) - (1 << TAKE - 1)
     return Drainage(works, emits, releases, early, filled)
-
-
-def turns(task: Task) -> Iterator[Pass]:
-    """Every pass of a layer, for tests."""
-    left, slot = list(task.counts), task.begin
-    while True:
-        yield task.passed(left, slot)
-        for loop in range(LOOPS):
-            if left[loop] > 1:
-                left[loop] -= 1
-                slot += task.slots[loop]
-                break
-            left[loop] = task.counts[loop]
-        else:
-            return

@@ -6,7 +6,7 @@ import pytest
 from compiler import datasets, golden
 from compiler.errors import UserError
 from compiler.frontends import load
-from compiler.ir import Binary, Dense, Graph, Input
+from compiler.ir import Binary, Conv, Dense, Flatten, Graph, Input, MaxPool, Threshold
 from compiler.models import DEFAULT, held_back, network
 from compiler.passes import to_integer
 from compiler.perf import estimate
@@ -119,6 +119,19 @@ def test_lfc():
     graph = load(shared("bnn-pynq/mnist/lfcW1A1"))
     expected = check(schedule(graph, Config()), mnist_test()[0][:1])
     assert expected.flash_busy > 0.999 * expected.frame
+
+
+def test_windows_of_one_pass():
+    """What is pooled is made at once, and its place must not be that of the next."""
+    rng = np.random.default_rng(0)
+    graph = Graph((
+        Input(name="x", shape=(4, 7, 64), type=Binary()),
+        Conv(name="sums", inputs=("x",), weights=weights(rng, (32, 3, 2, 64), 1), bits=1),
+        Threshold(name="bits", inputs=("sums",), levels=np.zeros((1, 1), int)),
+        MaxPool(name="pooled", inputs=("bits",), kernel=(1, 2), stride=(1, 2)),
+        Flatten(name="flat", inputs=("pooled",)),
+        Dense(name="last", inputs=("flat",), weights=weights(rng, (3, 192), 1), bits=1)))
+    check(schedule(graph, Config()), random_frames(rng, graph))
 
 
 def test_cnv():
