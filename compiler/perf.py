@@ -293,7 +293,7 @@ class Machine:
         return (flash.wait, flash.free, flash.fetched, flash.shown,
                 fetch.index, fetch.left, fetch.head, fetch.place, fetch.arriving, fetch.holds,
                 fetch.weights, fetch.seen, fetch.freeing, fetch.levels,
-                drain.works, drain.emits, drain.releases, drain.early, drain.pending,
+                drain.works, drain.emits, drain.releases, drain.early, drain.leaves, drain.pending,
                 drain.filled, self.draining, self.segment)
 
     @state.setter
@@ -302,5 +302,5 @@ class Machine:
         (flash.wait, flash.free, flash.fetched, flash.shown,
          fetch.index, fetch.left, fetch.head, fetch.place, fetch.arriving, fetch.holds,
          fetch.weights, fetch.seen, fetch.freeing, fetch.levels,
-         drain.works, drain.emits, drain.releases, drain.early, drain.pending,
+         drain.works, drain.emits, drain.releases, drain.early, drain.leaves, drain.pending,
          drain.filled, self.draining, self.segment) = state

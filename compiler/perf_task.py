@@ -11,10 +11,10 @@ from hdl.config import Config
 from hdl.isa import LOOPS, Activation, Feed, Loop, Target
 
 
-__all__ = ["Drainage", "Pass", "Task", "drainage", "row"]
+__all__ = ["TAKE", "Drainage", "Pass", "Task", "drainage", "row"]
 
 TAKE = 7   # cycles from the last step of a segment to the first take of the drain
-EARLY = 6  # channels that are to be taken when the drain tells that it will be done
+EARLY = 7  # channels that are to be taken when the drain knows that it will be done
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Drainage:
     emits: int
     releases: int
     early: int
-    filled: int  # bits that then wait for the others of their word
+    leaves: int  # a row of results leaves, and no pass begins
+    filled: int  # values that then wait for the others of their row
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,24 @@ class Task:
             all(turns == 1 for turns in left[Loop.ACROSS:Loop.TILE]),
             all(turns == 1 for turns in left))
 
+    def sole(self, turn: Pass) -> bool:
+        """Whether a pass is all that its bits are made of."""
+        window = self.counts[Loop.ACROSS] * self.counts[Loop.DOWN]  # passes, if it is pooled
+        return (self.target == Target.BITS and turn.part_first and turn.part_last
+                and (window if self.pool else turn.pixels) == 1)
+
+    @property
+    def planes(self) -> int:
+        """Results that a row of values leaves as, one by one; 0 where it leaves at once."""
+        return self.bits if self.target == Target.PLANES else 0
+
     def cycles(self, final: bool, adds: bool) -> int:
-        """Cycles of a value in the drain."""
-        if not final or self.target == Target.BITS:
+        """Cycles of a value in the drain, from its take to where it has left its sum."""
+        if not final or self.target == Target.BITS or self.activation == Activation.RESCALE:
             return 1 + adds
         if self.target == Target.SUMS:
-            return 3                                   # take, emit, write
-        if self.activation == Activation.RESCALE:
-            return 1 + adds + (self.shift + 1) + 2     # take; shift and round; saturate, emit
-        return 1 + adds + (2 * self.bits - 1) + 1      # take; compare, descend between; emit
+            return 2 + adds
+        return 1 + adds + (2 * self.bits - 1) + 1  # take; compare, descend between; emit
 
 
 @cache
@@ -112,39 +122,46 @@ def row(task: Task, slot: int) -> tuple[tuple[bool, bool], ...]:
 
 
 @cache
-def drainage(task: Task, turn: Pass, final: bool, filled: int) -> Drainage:
-    """What the drain does with a segment of a pass, where so many bits wait already."""
-    emits = releases = early = 0
-    now = TAKE - 1  # as a bit: the cycle of the first take
-    values = turn.pixels * task.channels
+def drainage(task: Task, turn: Pass, final: bool, filled: int, delay: int) -> Drainage:
+    """What the drain does with a segment of a pass, where so many values wait already, and a row
+    that leaves delays it by so many cycles."""
+    octets, planes = task.target == Target.OCTETS, task.planes
     adds = final and not task.fixed and not turn.part_first
-    released = final and turn.group_last
-    window = task.counts[Loop.ACROSS] * task.counts[Loop.DOWN]  # passes, if it is pooled
-    sole = (final and turn.part_first and turn.part_last
-            and (window if task.pool else turn.pixels) == 1)
+    cycles = task.cycles(final, adds)
+    slowly = final and (adds or cycles > 1)
+    shifted = final and task.activation == Activation.RESCALE
+    turned = final and planes > 0 and turn.part_last and (not task.pool or turn.window_last)
+    sole = final and task.sole(turn)
+    pace = 1 if task.fixed else 2  # cycles from a result of a row to the next
     most = max(task.channels - EARLY, 0)
-    for index in range(values):
+    emits = releases = early = leaves = 0
+    begin = now = TAKE - 1 + delay  # as a bit: the cycle of the first take
+    for index in range(turn.pixels * task.channels):
         pixel, channel = divmod(index, task.channels)
         last = pixel + 1 == turn.pixels
-        cycles = task.cycles(final, adds)
-        done = now + cycles - 1
-        if not final or task.target == Target.BITS:
-            if final:
-                filled = (filled + 1) % task.pe
-                closes = not task.pool or (turn.window_last and last)
-                emits |= (filled == 0 and closes) << done + 1
-            if not adds and last and channel == most and not sole:
-                early |= 1 << now
-        else:
-            emits |= 1 << done - (task.target == Target.SUMS)
-            done -= task.target == Target.SUMS
-        releases |= (released and last) << done
-        now += cycles
-    if not final or task.target == Target.BITS:
-        if adds or sole:
-            early |= 1 << now
-        now += 1
-    else:
-        early |= 1 << now - 1
-    works = (1 << now) - (1 << TAKE - 1)
-    return Drainage(works, emits, releases, early, filled)
+        ends = last and channel + 1 == task.channels
+        left = now + cycles - 1  # the cycle in which its sum has left
+        releases |= (final and turn.group_last and last) << left
+        if not (sole or turned) and (ends if slowly else last and channel == most):
+            early |= 1 << left + 1 + octets
+        now = left + 1 + (final and task.target == Target.SUMS)
+        if not final:
+            continue
+        leaving = left + 2 + shifted  # the first cycle in which it can leave
+        filled = (filled + 1) % task.pe
+        closes = not task.pool or (turn.window_last and last)
+        if task.target == Target.SUMS:
+            emits |= 1 << left + 1
+        elif not planes:
+            emits |= (closes and (octets or filled == 0)) << leaving
+        elif closes and filled == 0:
+            done = leaving + pace * (planes - 1)
+            emits |= sum(1 << at for at in range(leaving, done + 1, pace))
+            leaves |= (1 << done + 1) - (1 << left + 1)
+            early |= ends << leaving
+            now = done + 2
+    early |= sole << left + 1
+    end = max(left + 1 + shifted, emits.bit_length() - 1)
+    works = (1 << end + 1) - (1 << begin)
+    return Drainage(works, emits, releases, early, leaves,
+                    filled if planes or task.target == Target.BITS else 0)

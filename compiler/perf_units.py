@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from compiler.perf_task import Pass, Task, drainage, row
+from compiler.perf_task import TAKE, Pass, Task, drainage, row
 from hdl.config import Config
 from hdl.isa import LAYER_HALVES, WALK_HALVES, Loop, Opcode
 
@@ -22,6 +22,7 @@ BEGINNING = 8  # cycles behind the begin of a layer to the first pass
 TURNING = 5    # from a pass to the next, if the innermost loop turns
 OUTER = 2      # and for each loop that ends, in addition
 ENDING = 4     # if all loops end
+START = TAKE - 2  # cycles behind a step, as a bit, where the drain begins unless a row leaves
 
 
 @dataclass(slots=True)
@@ -245,8 +246,9 @@ class Drain:
     emits: int = 0
     releases: int = 0
     early: int = 0        # it tells that the next segment may end
+    leaves: int = 0       # a row of results leaves
     pending: bool = False
-    filled: int = 0       # bits that wait for the others of their word
+    filled: int = 0       # values that wait for the others of their row
 
     def step(self, granted: bool) -> None:
         emit = self.emits & 1
@@ -255,15 +257,16 @@ class Drain:
         self.emits >>= 1
         self.releases >>= 1
         self.early >>= 1
+        self.leaves >>= 1
 
     def harvest(self, task: Task, turn: Pass, *, final: bool) -> None:
         """Begin with sums of a segment; behind `step` of the same cycle."""
-        work = drainage(task, turn, final, self.filled if final else 0)
+        delay = max(self.leaves.bit_length() - START, 0)
+        work = drainage(task, turn, final, self.filled if final else 0, delay)
         self.works |= work.works
         self.emits |= work.emits
         self.releases |= work.releases
         self.early |= work.early
+        self.leaves |= work.leaves
         if final:
             self.filled = work.filled
-
-

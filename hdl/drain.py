@@ -4,28 +4,26 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
 from hdl.engine import Harvest
+from hdl.gather import Gather
 from hdl.isa import Activation, Layer, Target
+from hdl.rescaler import Rescaler
 
 
-__all__ = ["SUM_OCTETS", "Drain"]
+__all__ = ["Drain"]
 
 
-SUM_OCTETS = 4
-EARLY = 6  # channels that are still to be taken when the next sums may be on their way
+EARLY = 7  # channels that are still to be taken when the next sums may be on their way
 
 
 class Drain(wiring.Component):
     """Takes the sums of one pass, channel by channel and pixel by pixel, and writes what
     `hdl.isa.Activation` and `hdl.isa.Target` make of them.
 
-    In the cycle after ``capture`` it begins. Sums that are not final are kept, and added to those
-    of the next capture. A sum, or a threshold of one bit, takes a cycle; see `compiler.perf` for
-    the others. Bits are gathered to words of ``pe``; where they are pooled, those of a window are
-    joined first. A result that is to be written waits in a register until the memory has time,
-    or until the next one comes.
+    In the cycle after ``capture`` it begins, unless results of the pass before are still leaving.
+    Sums that are not final are kept, and added to those of the next capture. A sum, a threshold of
+    one bit and a shift take a cycle; see `compiler.perf` for the others.
 
     Members
     -------
@@ -79,18 +77,37 @@ class Drain(wiring.Component):
 
     def elaborate(self, platform):
         config, layer = self._config, self.layer
+        sums    = layer.target == Target.SUMS
+        bits    = layer.target == Target.BITS
+        planes  = layer.target == Target.PLANES
+        octets  = layer.target == Target.OCTETS
+        rescale = layer.activation == Activation.RESCALE
         m = Module()
 
+        m.submodules.gather = gather = Gather(config)
+        m.d.comb += gather.layer.eq(layer)
+        m.d.comb += gather.restart.eq(self.restart)
+        m.d.comb += gather.output.eq(self.harvest.output)
+        m.d.comb += gather.grant.eq(self.grant)
+        for name in ("write", "address", "write_data", "urgent"):
+            m.d.comb += getattr(self, name).eq(getattr(gather, name))
+
+        # What these sums are
+        start = Signal()
+        flags = self.harvest.flags
         first, blank, double, adds, final, group_last, part_last, window_last, sole = (
             Signal(name=name) for name in ("first", "blank", "double", "adds", "final",
                                            "group_last", "part_last", "window_last", "sole"))
+        late   = Signal()  # the next capture must wait until the last pixel begins to leave
         pixels = Signal(range(config.p))  # to come, behind this one
         coming = Signal.like(pixels)  # behind the first
+        closes = Signal()  # the last pixel is the last of its window
         new_window = Signal(init=1)  # the next pass begins a window
-        flags  = self.harvest.flags
         m.d.comb += coming.eq(Mux(layer.single, 0,
                                   Mux(flags.across_last, layer.pixels, config.p - 1)))
-        with m.If(self.capture):
+        m.d.comb += closes.eq(~layer.pool | flags.window_last)
+        m.d.comb += gather.start.eq(start)
+        with m.If(start):
             m.d.sync += first.eq(self.harvest.first)
             m.d.sync += blank.eq(self.harvest.blank)
             m.d.sync += double.eq(self.harvest.double)
@@ -100,8 +117,9 @@ class Drain(wiring.Component):
             m.d.sync += part_last.eq(flags.part_last | ~layer.fixed)
             m.d.sync += window_last.eq(flags.window_last)
             # Their place is known until those of the next pass with results are on their way.
-            m.d.sync += sole.eq(self.harvest.final & flags.part_first & flags.part_last
+            m.d.sync += sole.eq(self.harvest.final & bits & flags.part_first & flags.part_last
                                 & Mux(layer.pool, new_window & flags.window_last, coming == 0))
+            m.d.sync += late.eq(self.harvest.final & planes & flags.part_last & closes)
             with m.If(self.harvest.final):
                 m.d.sync += new_window.eq(flags.window_last)
             m.d.sync += pixels.eq(coming)
@@ -110,7 +128,7 @@ class Drain(wiring.Component):
         channel = Signal(range(config.pe))
         channel_last = Signal()
         early = Signal()
-        steps   = Signal(range(32))
+        steps = Signal(4)
         m.d.comb += channel_last.eq(channel + 1 == layer.channels)
         m.d.comb += early.eq((pixels == 0) & (
             channel == Mux(layer.channels > EARLY, layer.channels - EARLY, 0)))
@@ -126,30 +144,25 @@ class Drain(wiring.Component):
         # One address names the level that is added next: it is `step` after the first of this
         # channel. In a heap whose root has index 0, the children of i are 2i + 1 and 2i + 2.
         base   = Signal.like(self.level_address)
-        start  = Signal.like(self.level_address)  # of these sums
-        origin = Signal.like(self.level_address)  # of the tile
+        pass_base = Signal.like(self.level_address)  # of these sums
+        tile_base = Signal.like(self.level_address)  # of the tile
         step   = Signal(8)
         node   = Signal(8)
         below  = Signal(8)
         passed = ~total[-1]
         m.d.comb += below.eq(Cat(passed, node) + 1)
 
-        # One adder takes a channel's sum, goes down a level, and rounds.
-        begin    = Signal()
-        rounding = Signal()
-        half     = Signal()  # of the bits that a shift dropped, the highest
-        rest     = Signal()  # and whether any other is set
-        augend   = Signal(signed(config.sum_width))
-        addend   = Signal(signed(config.sum_width))
-        summed   = Signal(signed(config.sum_width))
+        # One adder takes a channel's sum, and goes down a level.
+        begin  = Signal()
+        augend = Signal(signed(config.sum_width))
+        addend = Signal(signed(config.sum_width))
+        summed = Signal(signed(config.sum_width))
         m.d.comb += augend.eq(total)
         m.d.comb += addend.eq(self.level)
         with m.If(begin):
             m.d.comb += augend.eq(self.sum | (self.half << 1))  # the idle unit's are 0
             with m.If(~first):
                 m.d.comb += addend.eq(Mux(double, partial.data << 1, partial.data))
-        with m.If(rounding):
-            m.d.comb += addend.eq(half & (rest | total[0]))
         m.d.comb += summed.eq(augend + addend)
 
         # What the next sum needs of the levels when a channel is done.
@@ -162,7 +175,7 @@ class Drain(wiring.Component):
         m.d.comb += pixel_ends.eq(leave & channel_last)
         # Another pixel begins in the next cycle, with the levels of the first.
         m.d.comb += self.level_address.eq(
-            Mux(pixel_ends & (pixels != 0), start, base + step))
+            Mux(pixel_ends & (pixels != 0), pass_base, base + step))
         with m.If(leave):
             m.d.sync += channel.eq(channel + 1)
             m.d.comb += self.level_release.eq(
@@ -172,95 +185,92 @@ class Drain(wiring.Component):
                 m.d.sync += channel.eq(0)
                 m.d.sync += pixels.eq(pixels - 1)
                 with m.If(~final | (pixels != 0)):
-                    m.d.sync += base.eq(start)
+                    m.d.sync += base.eq(pass_base)
                 with m.Elif(group_last):
-                    m.d.sync += start.eq(ahead)
-                    m.d.sync += origin.eq(ahead)
+                    m.d.sync += pass_base.eq(ahead)
+                    m.d.sync += tile_base.eq(ahead)
                 with m.Elif(part_last):
-                    m.d.sync += base.eq(origin)
-                    m.d.sync += start.eq(origin)
+                    m.d.sync += base.eq(tile_base)
+                    m.d.sync += pass_base.eq(tile_base)
                 with m.Else():
-                    m.d.sync += start.eq(ahead)
+                    m.d.sync += pass_base.eq(ahead)
 
-        # Results leave as bits that were gathered, as an octet, or as a sum.
-        result = Signal(max(config.pe, 8))
-        filled = Signal(range(config.pe))  # bits of `result` that wait for the others
-        joins  = Signal()  # bits are joined with those of the pixel before
-        emit   = Signal()
-        fresh_place = Signal()  # the next result is the first of the pass
-        fresh_pixel = Signal()  # or of another pixel of it
-        place  = Signal(range(config.memory_depth * config.memory_width // 8))
-        width  = {Target.BITS: config.pe // 8, Target.OCTETS: 1, Target.SUMS: SUM_OCTETS}
-        inner  = exact_log2(len(self.write))  # bits of `place` that name an octet of an address
-        sums   = layer.target == Target.SUMS
-        octets = layer.target == Target.OCTETS
-        bits   = ~sums & ~octets
-        with m.If(self.capture):
-            m.d.sync += fresh_place.eq(1)
-
-        # Bits
-        new     = Signal.like(result)  # `result` with one more
-        closing = Signal()  # the pixel is the last of its window
-        fresh   = Signal()  # `total` is what the cycle before took from a unit
-        full    = Signal()
-        with m.If(leave):
-            m.d.sync += closing.eq(~layer.pool | (window_last & (pixels == 0)))
-        m.d.comb += new.eq(Cat(result[1:], passed | (joins & result[0])))
-        m.d.comb += full.eq(fresh & final & bits & (filled == config.pe - 1))
-
-        pending = Signal()
-        made    = Signal.like(result)
-        onward  = Signal.like(place)
-        m.d.comb += self.urgent.eq(pending & (emit | sums))
-        m.d.comb += onward.eq(Mux(bits | fresh_pixel, layer.pitch << 2, 0)
-                              + Mux(sums, SUM_OCTETS, octets))
-        with m.If(self.grant):
-            m.d.sync += pending.eq(0)
-        with m.If(emit):
-            m.d.sync += pending.eq(1)
-            m.d.sync += place.eq(Mux(fresh_place, self.harvest.output, place + onward))
-            m.d.sync += fresh_place.eq(0)
-            m.d.sync += fresh_pixel.eq(pixel_ends)
-            octet = result[:8] ^ Cat(Const(0, 7), layer.flip)
-            m.d.sync += made.eq(Mux(bits, new, octet.replicate(len(made) // 8)))
-        with m.If(fresh & final & bits):
-            m.d.sync += result.eq(new)
+        # A value is made in the cycle after its sum has left, or, by a shift, one later.
+        word    = min(config.fixed_simd, config.pe)
+        filled  = Signal(range(config.pe))  # values of the row before this one
+        row     = Signal(3)  # what is told of a value: it completes its row, closes, ends
+        row_1   = Signal.like(row)
+        row_2   = Signal.like(row)
+        turns   = Signal()  # with this value, planes are there
+        found   = Signal(8)
+        ready   = Signal()  # it is in `total`, or `found`
+        shifted = Signal()
+        m.d.comb += row.eq(Cat(
+            (filled % word == word - 1) & (octets | (filled // word == config.pe // word - 1)),
+            ~layer.pool | (window_last & (pixels == 0)), pixel_ends))
+        m.d.comb += turns.eq(final & planes & row[:2].all())
+        with m.If(leave & final):
             m.d.sync += filled.eq(filled + 1)
-        with m.If(full):
-            m.d.comb += emit.eq(closing)
-            m.d.sync += joins.eq(~closing)
         with m.If(self.restart):
             m.d.sync += filled.eq(0)
-            m.d.sync += joins.eq(0)
-        for target, size in width.items():
-            with m.If(pending & (layer.target == target)):
-                lanes = ((1 << size) - 1) << Cat(Const(0, exact_log2(size)),
-                                                 place[exact_log2(size):inner])
-                m.d.comb += self.write.eq(lanes)
-        m.d.comb += self.address.eq(place[inner:])
-        extended = Signal(signed(8 * SUM_OCTETS))
-        m.d.comb += extended.eq(total)
-        m.d.comb += self.write_data.eq(Mux(
-            sums, extended.replicate(config.memory_width // len(extended)),
-            made.replicate(config.memory_width // len(made))))
+        m.d.sync += ready.eq(leave)
+        m.d.sync += shifted.eq(ready & final & rescale)
+        m.d.sync += row_1.eq(row)
+        m.d.sync += row_2.eq(row_1)
 
-        rescale = layer.activation == Activation.RESCALE
-        slowly  = Signal()  # a channel takes more than one cycle
-        m.d.comb += slowly.eq(final & (~bits | adds))
-        m.d.sync += fresh.eq(begin & ~slowly)
+        m.submodules.rescaler = rescaler = Rescaler(width=config.sum_width)
+        m.d.comb += rescaler.value.eq(total)
+        m.d.comb += rescaler.shift.eq(layer.shift)
+        m.d.comb += rescaler.bits.eq(Mux(rescale, layer.bits, 0))
+        m.d.comb += rescaler.signed.eq(layer.signed & rescale)
+        with m.If(rescale):
+            m.d.comb += gather.valid.eq(shifted)
+            m.d.comb += Cat(gather.completes, gather.closes, gather.ends).eq(row_2)
+        with m.Else():
+            m.d.comb += gather.valid.eq(ready & final & ~sums)
+            m.d.comb += Cat(gather.completes, gather.closes, gather.ends).eq(row_1)
+        m.d.comb += gather.value.eq(
+            (rescaler.octet | found | (bits & passed)) ^ Cat(Const(0, 7), layer.flip))  # others are 0
+        m.d.comb += gather.sum.eq(total)
+        m.d.comb += gather.sum_valid.eq(ready & final & sums)
+
+        slowly = Signal()  # a channel takes more than one cycle
+        heap   = Signal()
+        m.d.comb += heap.eq(~bits & ~rescale)
+        m.d.comb += slowly.eq(final & (heap | adds))
         m.d.comb += keep.addr.eq((taken - 1)[:len(taken)])
         m.d.comb += keep.data.eq(total)
-        m.d.comb += keep.en.eq(fresh & ~final)
+        m.d.comb += keep.en.eq(ready & ~final)
         m.d.comb += partial.addr.eq(Cat((taken + begin)[:len(taken)], blank))
 
+        # A row leaves before the next pixel is taken.
+        leaves  = Signal()
+        waiting = Signal()  # for a row of the pixel before
         working = Signal()
         ended   = Signal()  # with the sum that is being written
-        m.d.comb += self.resting.eq(~working & ~pending)
+        later    = Signal()  # the next capture may come
+        soon  = Signal()  # but the place of an octet is needed a cycle longer
+        with m.If(gather.left):
+            m.d.sync += leaves.eq(0)
+        with m.If(leave & turns):
+            m.d.sync += leaves.eq(1)
+        m.d.comb += start.eq((self.capture | waiting) & ~leaves)
+        m.d.sync += waiting.eq((self.capture | waiting) & leaves)
+        m.d.comb += self.resting.eq(~working & ~leaves & ~shifted & gather.resting)
+        m.d.sync += soon.eq(0)
+        m.d.sync += later.eq(soon)
+        with m.If(Mux(octets, later, soon) | (gather.leaving & late & ~working)):
+            m.d.comb += self.drained.eq(1)
         with m.FSM(name="state"):
             with m.State("IDLE"):
                 m.d.sync += taken.eq(0)
                 m.d.comb += partial.addr.eq(Cat(Const(0, len(taken)), self.harvest.blank))
-                with m.If(self.capture):
+                with m.If(start):
+                    m.next = "TAKE"
+
+            with m.State("WAIT"):
+                m.d.comb += working.eq(1)
+                with m.If(~leaves):
                     m.next = "TAKE"
 
             with m.State("TAKE"):
@@ -270,83 +280,65 @@ class Drain(wiring.Component):
                 m.d.sync += taken.eq(taken + 1)
                 m.d.sync += total.eq(summed)
                 m.d.sync += node.eq(0)
-                m.d.sync += half.eq(0)
-                m.d.sync += rest.eq(0)
-                m.d.sync += steps.eq(Mux(rescale, layer.shift, layer.bits))
-                with m.If(adds):
-                    m.next = "ADD"
-                with m.Elif(slowly):
+                m.d.sync += found.eq(0)
+                m.d.sync += steps.eq(layer.bits)
+                with m.If(slowly):
                     m.next = "STEP"
-                    with m.If(sums):
+                    with m.If(adds):
+                        m.next = "ADD"
+                    with m.Elif(sums):
                         m.next = "EMIT"
                 with m.Else():
                     m.d.comb += step.eq(layer.stride)
                     m.d.comb += leave.eq(1)
-                    m.d.comb += self.drained.eq(early & ~sole)
+                    m.d.sync += soon.eq(early & ~late & ~sole)
                     with m.If(ends):
                         m.next = "FLUSH"
+                    with m.Elif(turns):
+                        m.next = "WAIT"
 
             with m.State("ADD"):
                 m.d.comb += working.eq(1)
                 m.d.sync += total.eq(summed)
-                m.next = "STEP"
                 with m.If(sums):
                     m.next = "EMIT"
-                with m.If(bits):
-                    m.d.sync += fresh.eq(1)
+                with m.Elif(heap):
+                    m.next = "STEP"
+                with m.Else():
                     m.d.comb += step.eq(layer.stride)
                     m.d.comb += leave.eq(1)
                     m.next = "TAKE"
                     with m.If(ends):
-                        m.next = "LAST"
-
-            with m.State("LAST"):
-                m.d.comb += working.eq(1)
-                m.d.comb += self.drained.eq(1)
-                m.next = "IDLE"
+                        m.d.sync += soon.eq(~late)
+                        m.next = "FLUSH"
+                    with m.Elif(turns):
+                        m.next = "WAIT"
 
             with m.State("FLUSH"):
                 m.d.comb += working.eq(1)
-                m.d.comb += self.drained.eq(sole)
+                with m.If(sole):
+                    m.d.comb += self.drained.eq(1)
                 m.next = "IDLE"
 
             with m.State("STEP"):
                 m.d.comb += working.eq(1)
+                m.d.comb += step.eq(below)
+                m.d.sync += node.eq(below)
                 m.d.sync += steps.eq(steps - 1)
-                with m.If(rescale):
-                    with m.If(steps == 0):
-                        m.d.comb += rounding.eq(1)
-                        m.d.sync += total.eq(summed)
-                        m.next = "SATURATE"
-                    with m.Else():
-                        m.d.sync += total.eq(total >> 1)
-                        m.d.sync += half.eq(total[0])
-                        m.d.sync += rest.eq(rest | half)
-                with m.Else():
-                    m.d.comb += step.eq(below)
-                    m.d.sync += node.eq(below)
-                    with m.If(steps == 1):
-                        # The leaves of a heap lie behind its nodes, in the order of their values.
-                        m.d.sync += result.eq(below - layer.stride)
-                        with m.If(layer.bits == 1):
-                            m.d.sync += result.eq(Mux(passed, 1, 0xFF))
-                        m.next = "EMIT"
-                    with m.Else():
-                        m.next = "DESCEND"
+                m.d.sync += found.eq(Cat(passed, found))
+                m.next = "DESCEND"
+                with m.If(steps == 1):
+                    with m.If((layer.bits == 1) & ~planes):
+                        m.d.sync += found.eq(Cat(Const(1, 1), (~passed).replicate(7)))
+                    m.next = "EMIT"
 
             with m.State("DESCEND"):
                 m.d.comb += working.eq(1)
                 m.d.sync += total.eq(summed)
                 m.next = "STEP"
 
-            with m.State("SATURATE"):
-                m.d.comb += working.eq(1)
-                m.d.sync += result.eq(saturated(m, total, layer.bits, layer.signed))
-                m.next = "EMIT"
-
             with m.State("EMIT"):
                 m.d.comb += working.eq(1)
-                m.d.comb += emit.eq(1)
                 m.d.comb += step.eq(layer.stride)
                 m.d.comb += leave.eq(1)
                 m.d.sync += ended.eq(ends)
@@ -354,8 +346,10 @@ class Drain(wiring.Component):
                 with m.If(sums):
                     m.next = "WRITE"
                 with m.Elif(ends):
-                    m.d.comb += self.drained.eq(1)
-                    m.next = "IDLE"
+                    m.d.sync += soon.eq(~late)
+                    m.next = "FLUSH"
+                with m.Elif(turns):
+                    m.next = "WAIT"
 
             with m.State("WRITE"):
                 m.d.comb += working.eq(1)
@@ -365,24 +359,3 @@ class Drain(wiring.Component):
                     m.next = "IDLE"
 
         return m
-
-
-def saturated(m, value, bits, signed):
-    """Return the low 8 bits of ``value``, saturated to the range of ``bits``, 1 to 8, and sign.
-
-    The counterpart of `hdl.fixed.saturate`.
-    """
-    mask   = Signal(8)  # of the magnitude
-    beyond = Signal()
-    octet  = Signal(8)
-    sign   = value[-1]
-    m.d.comb += mask.eq(((1 << bits) - 1) >> signed)
-    m.d.comb += beyond.eq(Cat(value[:8] & ~mask, value[8:-1])
-                          != Cat(~mask & sign.replicate(8), sign.replicate(len(value) - 9)))
-    with m.If(sign & ~signed):
-        m.d.comb += octet.eq(0)
-    with m.Elif(beyond):
-        m.d.comb += octet.eq(mask ^ sign.replicate(8))
-    with m.Else():
-        m.d.comb += octet.eq(value[:8])
-    return octet

@@ -16,7 +16,7 @@ __all__ = ["HEADER", "HEADER_HALVES", "LAYER_HALVES", "LOOPS", "MAGIC", "VERSION
            "Activation", "Cause", "Feed", "Head", "Layer", "Loop", "Opcode", "Target", "Walk"]
 
 
-VERSION = 2
+VERSION = 3
 MAGIC = 0x4D4C_4E58  # "XNLM" in the flash
 
 # Fields of the header, each one word of 32 bits. An address counts octets from the beginning of
@@ -61,8 +61,8 @@ class Target(enum.IntEnum):
     BITS   = 0  # one bit each, the channels of a tile side by side
     OCTETS = 1  # 8 bits each
     SUMS   = 2  # 32 bits each
-    PLANES = 3  # ``bits`` planes of one bit each, the highest first, ``plane`` addresses apart, of
-                # values of 0 or more; so lies what the host writes: the drain makes none yet
+    PLANES = 3  # ``bits`` planes of one bit each, the lowest first, ``plane`` addresses apart, of
+                # values of 0 or more
 
 
 class Feed(enum.IntEnum):
@@ -125,8 +125,9 @@ WALK_HALVES = Walk.size // 16
 # of pixel 1. Tap t of pixel i is in column x + i + t; it lies in the picture if column and line,
 # modulo 256, are below ``columns`` and ``lines``.
 #
-# Pooled bits are written once, with the last pass of their window (of PART, ACROSS and DOWN). A
-# window has at least two passes: where ``p`` pixels hold all of it, it is walked with ``single``.
+# What is pooled is written once, with the last pass of its window (of PART, ACROSS and DOWN). Of
+# octets a window keeps the greatest as they are kept, with a sign; of planes, without. PART has the
+# passes that make ``pe`` channels.
 Layer = data.StructLayout({
     "taps":       11,  # words of a row
     "height":     4,   # rows of the kernel
@@ -141,8 +142,9 @@ Layer = data.StructLayout({
     "fixed":      1,   # made by the fixed-point unit, not by the array
     "pixels":     4,   # of the last turn of ACROSS, less 1; others have ``p``
     "single":     1,   # but where this is set, they have 1
-    "pool":       1,   # ACROSS and DOWN are a window, whose bits are joined
-    "pitch":      9,   # from a pixel to the next, in units of 4 octets, after its last result
+    "pool":       1,   # ACROSS and DOWN are a window, of whose results the greatest stays
+    "pitch":      9,   # from a pixel to the next, in units of 4 octets: of OCTETS after the last
+                       # result, of SUMS from it; BITS and PLANES of pixels are a word apart
     "channels":   7,   # of a tile that are made
     "stride":     8,   # levels of a channel
     "activation": unsigned(2),

@@ -152,7 +152,7 @@ class Layout:
             values = pixels[0].view(np.int8).astype(np.int64) + 128 * flipped(self.type)
         else:
             bits = np.unpackbits(pixels, axis=-1, bitorder="little").astype(np.int64)
-            values = np.tensordot(1 << np.arange(self.planes)[::-1], bits, 1)
+            values = np.tensordot(1 << np.arange(self.planes), bits, 1)
             values = 2 * values - 1 if self.target is Target.BITS else values
         if len(self.shape) == 1:
             return values.reshape(-1)[:self.shape[0]]
@@ -181,7 +181,7 @@ class Layout:
             return (values ^ 0x80 if flipped(self.type) else values).astype(np.int8).view(np.uint8)
         if self.target is Target.BITS:
             return np.packbits(values > 0, axis=-1, bitorder="little")
-        planes = np.arange(self.planes)[::-1].reshape(-1, 1, 1)
+        planes = np.arange(self.planes).reshape(-1, 1, 1)
         return np.packbits(values >> planes & 1, axis=-1, bitorder="little")
 
 

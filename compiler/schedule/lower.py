@@ -103,18 +103,26 @@ class Lowered:
 
     @property
     def pitch(self) -> int:
-        """Octets from behind the last result of a pixel to the next pixel."""
-        written = {Target.OCTETS: self.channels, Target.SUMS: SUM_OCTETS * self.channels}
-        return self.output.pixel - written.get(self.target, 0)
+        """From a pixel to the next, as `hdl.isa.Layer` has it."""
+        behind = {Target.OCTETS: self.channels, Target.SUMS: SUM_OCTETS * (self.channels - 1)}
+        return (self.output.pixel - behind.get(self.target, self.output.pixel)) // SUM_OCTETS
 
     @property
     def cycles(self) -> int:
         """Cycles of a tile, if nothing were waited for but the drain. An estimate."""
-        steps = {Activation.THRESHOLD: 2 * self.bits + 1, Activation.RESCALE: self.shift + 4,
-                 Activation.SUM: 1}[self.activation]
-        if self.target in (Target.BITS, Target.SUMS):
-            steps = 1
-        return self.passes * max(self.words, self.pixels * self.channels * steps + 2)
+        steps = 1 + self.serial
+        if self.target is Target.SUMS:
+            steps = 3
+        elif self.activation is Activation.THRESHOLD and self.target is not Target.BITS:
+            steps = 2 * self.bits + self.serial + 1
+        values = self.pixels * self.channels
+        rows = 0
+        if self.target is Target.PLANES:
+            windows = self.task.window[0] * self.task.window[1] if self.pooled else 1
+            rows = self.pixels * self.bits * (1 if self.fixed else 2) // windows
+        drained = (self.planes - 1) * max(self.words, values + 2) + max(
+            self.words, values * steps + rows + 2)
+        return self.passes // self.planes * drained
 
 
 def weight_octets(lowered: Lowered, config: Config) -> int:
@@ -151,7 +159,7 @@ def lower(task: Task, fixed: bool, source: Layout, output: Layout, config: Confi
         lowered = replace(lowered, depth=1)
     conv = task.conv
     if conv is not None and not fixed and config.p > 1 and conv.stride[1] == 1 and (
-            channels == config.pe and (lowered.pooled or lowered.pitch % 4 == 0)):
+            channels == config.pe and (lowered.pooled or output.pixel % SUM_OCTETS == 0)):
         lowered = replace(lowered, shared=True)
     check(lowered, config)
     return lowered
@@ -216,9 +224,10 @@ def check(lowered: Lowered, config: Config) -> None:
     if serial and most >= 1 << config.sum_width - 1:
         raise UserError(f"Node {task.name!r}: its sums of bit planes must be below "
                         f"{1 << config.sum_width - 1}, not {most}")
-    if lowered.pooled and lowered.target is not Target.BITS:
-        raise UserError(f"MaxPool {task.output!r} must make bits for the array, "
-                        f"not {lowered.target.name}")
+    if (lowered.pooled and lowered.target is Target.OCTETS
+            and lowered.channels != config.fixed_simd):
+        raise UserError(f"Node {task.name!r} must make {config.fixed_simd} channels at once, as "
+                        f"its octets are pooled, not {lowered.channels}")
     if lowered.passes > lowered.parts and lowered.parts * lowered.words > config.weight_depth:
         raise UserError(f"Node {task.name!r}: the weights of a tile must have at most "
                         f"{config.weight_depth} words, as they are used again, not "

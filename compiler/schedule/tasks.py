@@ -134,9 +134,6 @@ def tasks_of(parts: Parts) -> tuple[Task, ...]:
 def check_pool(step: Pooling, task: Task) -> None:
     """Refuse a pool that the accelerator cannot make, behind those of ``task``."""
     pool: MaxPool = step.pool
-    if isinstance(step.input_type, Fixed):
-        raise UserError(f"MaxPool {step.name!r} must pool bits, as the accelerator joins no others "
-                        f"yet, not integers of {step.input_type.bits} bits")
     if any(pool.pads):
         raise UserError(f"MaxPool {step.name!r} must have windows inside the picture, not pads "
                         f"{pool.pads}")

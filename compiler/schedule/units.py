@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compiler.errors import UserError
-from compiler.ir import Fixed
 from compiler.schedule.lower import Lowered, lower, weight_octets
 from compiler.schedule.tasks import Task
 from compiler.schedule.walk import describe
@@ -46,10 +45,6 @@ def choose(tasks: Sequence[Task], config: Config) -> tuple[Lowered, ...]:
 def shaped(tasks: Sequence[Task], at: int, fixed: bool, reader: bool, config: Config) -> Lowered:
     """Lower a layer between its neighbours; ``reader`` is the unit of the next one."""
     task = tasks[at]
-    kind = task.layer.input_type
-    if at and not fixed and isinstance(kind, Fixed):
-        raise UserError(f"Node {task.name!r} must read bits, or the input of the network, where "
-                        f"the array runs it, not integers of {kind.bits} bits of a layer")
     output = (tasks[at + 1].reads(reader, config, of_host=False) if at + 1 < len(tasks)
               else task.leaves(config))
     lowered = lower(task, fixed, task.reads(fixed, config, of_host=at == 0), output, config)

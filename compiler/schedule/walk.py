@@ -74,6 +74,7 @@ def describe(lowered: Lowered, source: int, output: int) -> Descriptor:
     top, left = lowered.task.conv.pads[:2] if lowered.task.conv else (0, 0)
     place = lowered.source
     first = source + place.first - top * place.line - left * place.pixel
+    first += (place.planes - 1) * place.blocks * place.address
     walk.append(entry(1, words(lowered, first), -left, -top, output + lowered.output.first))
     found = Descriptor(tuple(walk), layer_fields(lowered, rows))
     check(lowered.task.name, found)
@@ -125,7 +126,7 @@ def channels(lowered: Lowered) -> dict[Loop, Turns]:
     tile = made * row // source.lanes if lowered.diagonal and made >= source.lanes else 0
     group = tile * lowered.tiles if tile else row if lowered.diagonal else 0
     if lowered.planes > 1:
-        part = source.blocks * source.p
+        part = -source.blocks * source.p  # the highest is the last
     return {
         Loop.PART: Turns(lowered.planes * lowered.parts, part),
         Loop.TILE: Turns(lowered.tiles, tile, 0, 0, octets),
@@ -179,7 +180,7 @@ def layer_fields(lowered: Lowered, rows: tuple[int, int]) -> Fields:
         "pixels": last,
         "single": int(not lowered.shared),
         "pool": int(lowered.pooled),
-        "pitch": lowered.pitch // 4 if lowered.shared and not lowered.pooled else 0,
+        "pitch": lowered.pitch if lowered.shared and not lowered.pooled else 0,
         "channels": lowered.channels,
         "stride": lowered.stride,
         "activation": int(lowered.activation),

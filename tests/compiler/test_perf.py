@@ -86,8 +86,9 @@ def test_one_layer_by_hand():
     assert causes[Cause.PROGRAM] == begun
     # Nine cycles until the walker has the first pass, and two until it knows that it is the last.
     assert (causes[Cause.WEIGHTS], causes[Cause.ACTIVATIONS], causes[Cause.WORK]) == (0, 9 + 2, 2)
-    # Six cycles to the capture, eight sums of three each; then the drain is seen idle.
-    assert causes[Cause.DRAIN] == 6 + 8 * 3 + 1
+    # Six cycles to the capture, eight sums of three each; the last is written; then the drain is
+    # seen idle.
+    assert causes[Cause.DRAIN] == 6 + 8 * 3 + 1 + 1
     assert found.after == {cause: int(cause is Cause.PROGRAM) for cause in Cause}
 
 

@@ -7,16 +7,19 @@ from tests.hdl.twins import any_levels, fields
 __all__ = ["KINDS", "any_counts", "any_layer", "any_queued", "any_results", "any_walks", "walk"]
 
 
-KINDS = ["bits", "pool", "octets", "levels", "rescale", "sums"]
+KINDS = ["bits", "pool", "octets", "levels", "rescale", "planes", "sums"]
 
 
 def any_results(rng, config, kind, *, fixed):
     """Return fields of a layer that tell what is made of its sums, and its turns of PART."""
-    bits = {"planes": 1 + int(rng.integers(4)), "levels": int(rng.integers(2, 6)),
+    pool = kind == "pool"
+    if pool:
+        kind = rng.choice(["bits", "levels", "rescale", "planes"])
+    bits = {"planes": 1 + int(rng.integers(8)), "levels": int(rng.integers(2, 6)),
             "rescale": int(rng.integers(1, 9))}.get(kind, 1)
-    scaled = kind == "rescale" or (kind == "planes" and rng.random() < 0.5)
+    scaled = kind == "rescale" or (kind == "planes" and (bits > 4 or rng.random() < 0.5))
     stride = 1 if scaled else (1 << bits) - 1
-    gathers = kind in ("bits", "pool", "planes")
+    gathers = kind in ("bits", "planes")
     while gathers and stride * config.pe > config.level_depth:
         bits, stride = bits - 1, stride // 2
     places = config.fixed_pe if fixed else config.pe
@@ -32,15 +35,18 @@ def any_results(rng, config, kind, *, fixed):
     else:
         channels = most if rng.random() < 0.5 else int(rng.integers(1, most + 1))
         parts = 1 if fixed else parts
+        if pool:  # of octets: those of a word
+            channels = config.fixed_simd
     target = {"sums": Target.SUMS, "planes": Target.PLANES, "bits": Target.BITS,
-              "pool": Target.BITS}.get(kind, Target.OCTETS)
+              }.get(kind, Target.OCTETS)
     activation = Activation.SUM if kind == "sums" else (
         Activation.RESCALE if scaled else Activation.THRESHOLD)
+    signs = kind == "rescale" and rng.random() < 0.5
+    # A window is pooled of octets as they are kept, which have a sign.
+    flip = kind in ("levels", "rescale") and (not signs if pool else rng.random() < 0.5)
     return {"channels": channels, "stride": stride, "bits": bits, "target": target,
-            "activation": activation, "pool": kind == "pool", "fixed": fixed,
-            "shift": rng.integers(0, 12),
-            "signed": rng.integers(2) if kind == "rescale" else 0,
-            "flip": rng.integers(2) if kind in ("levels", "rescale") else 0,
+            "activation": activation, "pool": pool, "fixed": fixed,
+            "shift": rng.integers(0, 12), "signed": signs, "flip": flip,
             "plane": rng.integers(min(config.memory_depth // 4, 256)) if kind == "planes" else 0,
             }, parts
 

@@ -53,7 +53,7 @@ class Convolution:
         self.row = -(-self.size // config.p)  # addresses
         self.made = self.size + 2 * border - kernel + 1
         self.out = self.made // 2 if pool else self.made
-        self.octets = self.TILES * config.pe // 8 if pool else 4  # from a result to the next
+        self.octets = config.simd // 8  # from a result to the next
         self.weights = rng.choice([-1, 1], (
             self.TILES, kernel, self.DEPTH, kernel, config.pe, config.simd))
         self.levels = rng.integers(-8, 8, (self.TILES, config.pe))
@@ -95,7 +95,7 @@ class Convolution:
             segment=self.config.segment, feed=Feed.CHAIN, lines=self.size, skip=1,
             columns=self.size if self.border else 0, channels=self.config.pe, stride=1,
             pixels=(made_together - 1) % self.config.p, activation=Activation.THRESHOLD,
-            target=Target.BITS, bits=1, pool=self.pool, pitch=1)
+            target=Target.BITS, bits=1, pool=self.pool)
 
     def walks(self, layer):
         p, border, out, octets = self.config.p, self.border, self.out, self.octets

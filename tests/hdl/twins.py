@@ -127,7 +127,7 @@ class Results:
 
     def __init__(self, layer, config, memory):
         self._layer, self._config, self._memory = layer, config, memory
-        self._bits, self._window = [], 0
+        self._row, self._window = [], None
 
     def write(self, place, data):
         for index, octet in enumerate(data):
@@ -135,43 +135,44 @@ class Results:
 
     def take(self, sums, levels, at):
         """Sums of a pass, (pixels, channels), and the levels of each channel."""
-        layer, place = self._layer, at.output
-        pitch = 4 * layer["pitch"]
+        layer, config, place = self._layer, self._config, at.output
         for pixel, of_pixel in enumerate(sums):
-            for total, of_channel in zip(of_pixel, levels, strict=True):
-                if layer["target"] in (Target.BITS, Target.PLANES):
-                    value = self.value(int(total), of_channel)
-                    self._bits.append(value)
-                    continue
-                data = self.octets(int(total), of_channel)
-                self.write(place, data)
-                place += len(data)
-            if len(self._bits) == self._config.pe:
-                closes = at.flags["window_last"] and pixel == len(sums) - 1
-                self.gathered(place, closes=closes or not layer["pool"])
-            place += 0 if layer["pool"] else pitch
+            closes = not layer["pool"] or (
+                at.flags["window_last"] and pixel == len(sums) - 1)
+            if layer["target"] == Target.SUMS:
+                for total, of_channel in zip(of_pixel, levels, strict=True):
+                    self.write(place, (int(total) + of_channel[0]).to_bytes(4, "little", signed=True))
+                    place += 4
+                place += 4 * (layer["pitch"] - 1)
+                continue
+            self._row += [self.value(int(total), of_channel)
+                          for total, of_channel in zip(of_pixel, levels, strict=True)]
+            row = self._row
+            if layer["pool"] and self._window:
+                row = [max(pair) for pair in zip(row, self._window, strict=False)]
+            if layer["target"] == Target.OCTETS:
+                if closes:
+                    self.write(place, [self.octet(value) for value in row])
+                    place += len(row) + 4 * layer["pitch"]
+                self._row, self._window = [], None if closes else row
+            elif len(row) == config.pe:
+                if closes:
+                    self.planes(place, row)
+                    place += config.simd // 8
+                self._row, self._window = [], None if closes else row
 
-    def gathered(self, place, *, closes):
+    def planes(self, place, row):
         layer, config = self._layer, self._config
-        count = layer["bits"] if layer["target"] == Target.PLANES else 1
-        for plane in reversed(range(count)):
-            bits = sum((value >> plane & 1) << index for index, value in enumerate(self._bits))
-            if layer["pool"]:
-                bits = self._window = self._window | bits
-            if closes:
-                self.write(place, bits.to_bytes(config.pe // 8, "little"))
-                self._window = 0
+        for plane in range(layer["bits"] if layer["target"] == Target.PLANES else 1):
+            bits = sum((value >> plane & 1) << index for index, value in enumerate(row))
+            self.write(place, bits.to_bytes(config.pe // 8, "little"))
             place += layer["plane"] * config.memory_width // 8
-        self._bits = []
 
-    def octets(self, total, levels):
+    def octet(self, value):
         layer = self._layer
-        if layer["target"] == Target.SUMS:
-            return (total + levels[0]).to_bytes(4, "little", signed=True)
-        value = self.value(total, levels)
         if layer["bits"] == 1 and layer["activation"] == Activation.THRESHOLD:
             value = 2 * value - 1
-        return bytes([value & 0xFF ^ layer["flip"] << 7])
+        return value & 0xFF ^ layer["flip"] << 7
 
     def value(self, total, levels):
         layer, bits = self._layer, self._layer["bits"]

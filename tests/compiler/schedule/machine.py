@@ -255,7 +255,7 @@ class Results:
     def __init__(self, layer, config):
         self._layer, self._config = layer, config
         self._gathered = {}  # by pixel: values of the parts so far, (channels,)
-        self._joined = 0     # results of a window so far
+        self._joined = None  # the greatest values of a window so far
 
     def take(self, sums, levels, place, last_part=True, window_ends=True):
         """Return what a pass writes, as [(place, octets)].
@@ -267,40 +267,41 @@ class Results:
         for pixel, row in enumerate(sums):
             values = [self.value(int(total), list(map(int, of)))
                       for total, of in zip(row, levels, strict=True)]
-            if layer["target"] in (Target.BITS, Target.PLANES):
-                gathered = self._gathered[pixel] = self._gathered.get(pixel, []) + values
-                if last_part:
-                    del self._gathered[pixel]
-                    writes += self._planes(gathered, place, window_ends)
-            else:
-                width = 4 if layer["target"] == Target.SUMS else 1
-                writes += [(place + width * at, self._octets(value))
-                           for at, value in enumerate(values)]
-                place += width * len(values)
-            place += 4 * layer["pitch"]
-        if layer["pool"] and last_part:
-            if not window_ends:
-                return []
-            self._joined = 0
-            return writes[-1:]
+            values = self._gathered[pixel] = self._gathered.get(pixel, []) + values
+            if not last_part and layer["target"] in (Target.BITS, Target.PLANES):
+                continue
+            del self._gathered[pixel]
+            if layer["pool"]:
+                assert last_part
+                joined = values if self._joined is None else np.maximum(values, self._joined)
+                self._joined = None if window_ends and pixel == len(sums) - 1 else joined
+                values = joined
+            if self._joined is None:
+                writes += self._written(values, place)
+            place += 0 if layer["pool"] else self._apart(len(values))
         return writes
 
-    def _planes(self, values, place, window_ends):
-        layer = self._layer
-        values = np.array(values)
-        if layer["target"] == Target.BITS:
-            if layer["pool"]:
-                self._joined = values = values | self._joined
-            return [(place, np.packbits(values, bitorder="little").tobytes())]
-        apart = layer["plane"] * self._config.memory_width // 8
-        return [(place + apart * at, np.packbits(values >> layer["bits"] - 1 - at & 1,
-                                                 bitorder="little").tobytes())
-                for at in range(layer["bits"])]
+    def _apart(self, count):
+        """Octets from a pixel of ``count`` values to the next."""
+        match self._layer["target"]:
+            case Target.SUMS:
+                return 4 * (count - 1 + self._layer["pitch"])
+            case Target.OCTETS:
+                return count + 4 * self._layer["pitch"]
+        return self._config.simd // 8
 
-    def _octets(self, value):
-        if self._layer["target"] == Target.SUMS:
-            return value.to_bytes(4, "little", signed=True)
-        return bytes([value & 0xFF ^ self._layer["flip"] << 7])
+    def _written(self, values, place):
+        """Return what is written of the values of a pixel."""
+        layer = self._layer
+        match layer["target"]:
+            case Target.SUMS:
+                return [(place, np.array(values, "<i4").tobytes())]
+            case Target.OCTETS:
+                return [(place, bytes(value & 0xFF ^ layer["flip"] << 7 for value in values))]
+        apart = layer["plane"] * self._config.memory_width // 8
+        return [(place + apart * plane, np.packbits(np.array(values) >> plane & 1,
+                                                    bitorder="little").tobytes())
+                for plane in range(layer["bits"])]
 
     def value(self, total, levels):
         """The result of a sum, whose channel has ``levels``: of BITS 0 or 1."""

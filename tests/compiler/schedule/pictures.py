@@ -127,7 +127,7 @@ def random_picture_network(rng):
         builder.conv()
         if at + 1 < convs or flats or rng.random() < 0.6:
             builder.activation()
-            if isinstance(builder.kind, Binary) and rng.random() < 0.5:
+            if rng.random() < 0.5:
                 builder.pool()
     for at in range(flats):
         builder.dense()

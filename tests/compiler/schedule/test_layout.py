@@ -89,7 +89,7 @@ def test_words_lie_where_the_layout_says(layout, seed):
             assert data[at + lane] == value & 0xFF ^ flipped(layout.type) << 7
             continue
         planes = [value > 0] if layout.target is Target.BITS else [
-            value >> bit & 1 for bit in reversed(range(layout.planes))]
+            value >> bit & 1 for bit in range(layout.planes)]
         for plane, bit in enumerate(planes):
             place = at + plane * layout.blocks * layout.address
             assert data[place + lane // 8] >> lane % 8 & 1 == bit
@@ -121,7 +121,7 @@ def flat(kind, target, channels, made=0):
     (Fixed(8), Target.OCTETS, [-128, 127, -1], b"\x80\x7f\xff"),
     (Fixed(8, signed=False), Target.OCTETS, [0, 127, 128, 255], b"\x80\xff\x00\x7f"),
     (Fixed(4, signed=False), Target.OCTETS, [0, 15], b"\x00\x0f"),
-    (Fixed(2, signed=False), Target.PLANES, [0, 1, 2, 3], b"\x0c\0\0\0\0\0\0\0\x0a"),
+    (Fixed(2, signed=False), Target.PLANES, [0, 1, 2, 3], b"\x0a\0\0\0\0\0\0\0\x0c"),
     (Sum(-300, 300), Target.SUMS, [-2, 256], b"\xfe\xff\xff\xff\x00\x01\x00\x00"),
 ], ids=["bits", "signs", "signed", "flipped", "unsigned", "planes", "sums"])
 def test_octets(kind, target, numbers, octets):

@@ -89,8 +89,8 @@ def test_weights_of_a_tile():
      "Node 'sums': sums of bit planes must be compared or rescaled, not left as they are"),
     (bits_dense(4000, 2, kind=BYTES, count=1), False, Target.BITS, Config(sum_width=22),
      "Node 'sums': its sums of bit planes must be below 2097152, not 3076830"),
-    (bits_conv(pool=((2, 2), (2, 2))), False, Target.OCTETS, Config(),
-     "MaxPool 'y1' must make bits for the array, not OCTETS"),
+    (bits_conv(pool=((2, 2), (2, 2))), True, Target.OCTETS, Config(fixed_pe=2),
+     "Node 'sums' must make 4 channels at once, as its octets are pooled, not 2"),
     (bits_conv(bits=2, shape=(9, 9, 80)), True, Target.BITS, Config(),
      ("Node 'sums': the weights of a tile must have at most 256 words, as they are used again, "
       "not 360")),

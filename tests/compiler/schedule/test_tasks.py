@@ -67,16 +67,13 @@ def test_steps_are_gathered():
     assert (tasks[1].window, tasks[1].hop) == ((1, 1), (1, 1))
 
 
-SEVERAL = pooled(((2, 2), (2, 2)), bits=2)
 BORDER = pooled(((2, 2), (2, 2), (1, 0, 0, 0)))
 
 
 @pytest.mark.parametrize(("graph", "message"), [
-    (SEVERAL, (r"MaxPool 'pool0' must pool bits, as the accelerator joins no others yet, "
-               r"not integers of 2 bits")),
     (BORDER, (r"MaxPool 'pool0' must have windows inside the picture, "
               r"not pads \(1, 0, 0, 0\)")),
-], ids=["several bits", "border"])
+], ids=["border"])
 def test_refusals(graph, message):
     with pytest.raises(UserError, match=f"^{message}$"):
         tasks_of(split(graph))

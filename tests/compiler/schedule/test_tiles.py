@@ -93,7 +93,7 @@ def test_tiles_make_the_sums_of_the_layer(drawn, config):
     packed = source.pack(x)
     size = len(packed) // source.planes
     raw = np.zeros(lowered.made, int)
-    for plane in range(source.planes):
+    for plane in reversed(range(source.planes)):
         raw = 2 * raw + plane_sums(lowered, config, packed[plane * size:(plane + 1) * size])
     levels = np.concatenate([tile.levels for tile in tiles(lowered, config)])
     levels = levels.reshape(lowered.made, lowered.stride)

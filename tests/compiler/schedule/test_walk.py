@@ -57,7 +57,7 @@ def places(lowered, turns):
         first = channel + turns[Loop.PART] * lowered.channels
         begin += first // source.lanes * source.row
     if lowered.planes > 1:
-        begin += turns[Loop.PART] * source.blocks * source.address
+        begin += (lowered.planes - 1 - turns[Loop.PART]) * source.blocks * source.address
     end = OUTPUT + output.first + to[0] * output.line + to[1] * output.pixel
     if output.target is Target.SUMS:
         end += 4 * channel
@@ -81,7 +81,7 @@ def test_every_pass_begins_where_it_must(config, pads, stride, kernel, depth, bi
                                          count, groups, reader):
     groups = depth if groups else 1
     task = bits_conv((9, 11, depth), kernel, depth if groups > 1 else 40, pads=pads, stride=stride,
-                     bits=bits, pool=pool if count == 1 else None, kind=kind, count=count,
+                     bits=bits, pool=pool if count else None, kind=kind, count=count,
                      groups=groups)
     readers = [bits_conv(task.output_shape, (1, 1), kind=task.output_type, bits=reader)
                for _ in range(reader and count is not None)]
@@ -101,7 +101,7 @@ def test_every_pass_begins_where_it_must(config, pads, stride, kernel, depth, bi
 @pytest.mark.parametrize(("task", "expected"), [
     (bits_conv(), {"taps": 3, "height": 3, "depth": 2, "step": 6, "feed": Feed.CHAIN,
                    "columns": 0, "lines": 0, "skip": 0, "fixed": 0, "pixels": 0, "single": 0,
-                   "pool": 0, "pitch": 1, "channels": 8, "stride": 1, "bits": 1}),
+                   "pool": 0, "pitch": 0, "channels": 8, "stride": 1, "bits": 1}),
     (bits_conv(pads=(1, 1, 1, 1)), {"step": 6, "columns": 11, "lines": 10, "skip": 1,
                                     "pixels": 0}),
     (bits_conv(shape=(10, 12, 40), pads=(1, 1, 1, 1)), {"step": 7, "columns": 12, "pixels": 1}),
