@@ -14,7 +14,7 @@ from hdl.isa import LOOPS, Activation, Feed, Loop, Target
 __all__ = ["TAKE", "Drainage", "Pass", "Task", "drainage", "row"]
 
 TAKE = 7   # cycles from the last step of a segment to the first take of the drain
-EARLY = 7  # channels that are to be taken when the drain knows that it will be done
+EARLY = 6  # values behind the one with which the drain knows that it will be done
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ class Task:
         """Results that a row of values leaves as, one by one; 0 where it leaves at once."""
         return self.bits if self.target == Target.PLANES else 0
 
-    def cycles(self, final: bool, adds: bool) -> int:
+    def cycles(self, final: bool) -> int:
         """Cycles of a value in the drain, from its take to where it has left its sum."""
         if not final or self.target == Target.BITS or self.activation == Activation.RESCALE:
-            return 1 + adds
+            return 1
         if self.target == Target.SUMS:
-            return 2 + adds
-        return 1 + adds + (2 * self.bits - 1) + 1  # take; compare, descend between; emit
+            return 2
+        return 1 + (2 * self.bits - 1) + 1  # take; compare, descend between; emit
 
 
 @cache
@@ -126,14 +126,12 @@ def drainage(task: Task, turn: Pass, final: bool, filled: int, delay: int) -> Dr
     """What the drain does with a segment of a pass, where so many values wait already, and a row
     that leaves delays it by so many cycles."""
     octets, planes = task.target == Target.OCTETS, task.planes
-    adds = final and not task.fixed and not turn.part_first
-    cycles = task.cycles(final, adds)
-    slowly = final and (adds or cycles > 1)
+    cycles = task.cycles(final)
     shifted = final and task.activation == Activation.RESCALE
-    turned = final and planes > 0 and turn.part_last and (not task.pool or turn.window_last)
+    late = (final and planes > 0 and turn.part_first and turn.part_last
+            and (not task.pool or turn.window_last))
     sole = final and task.sole(turn)
-    pace = 1 if task.fixed else 2  # cycles from a result of a row to the next
-    most = max(task.channels - EARLY, 0)
+    told = max(task.channels - 1 - EARLY, 0)
     emits = releases = early = leaves = 0
     begin = now = TAKE - 1 + delay  # as a bit: the cycle of the first take
     for index in range(turn.pixels * task.channels):
@@ -142,7 +140,7 @@ def drainage(task: Task, turn: Pass, final: bool, filled: int, delay: int) -> Dr
         ends = last and channel + 1 == task.channels
         left = now + cycles - 1  # the cycle in which its sum has left
         releases |= (final and turn.group_last and last) << left
-        if not (sole or turned) and (ends if slowly else last and channel == most):
+        if not (sole or late) and (ends if cycles > 1 else last and channel == told):
             early |= 1 << left + 1 + octets
         now = left + 1 + (final and task.target == Target.SUMS)
         if not final:
@@ -155,10 +153,11 @@ def drainage(task: Task, turn: Pass, final: bool, filled: int, delay: int) -> Dr
         elif not planes:
             emits |= (closes and (octets or filled == 0)) << leaving
         elif closes and filled == 0:
+            pace = 2 if ends and not task.fixed else 1  # cycles from a plane to the next
             done = leaving + pace * (planes - 1)
             emits |= sum(1 << at for at in range(leaving, done + 1, pace))
             leaves |= (1 << done + 1) - (1 << left + 1)
-            early |= ends << leaving
+            early |= (late and ends) << leaving
             now = done + 2
     early |= sole << left + 1
     end = max(left + 1 + shifted, emits.bit_length() - 1)

@@ -261,7 +261,7 @@ class Drain:
 
     def harvest(self, task: Task, turn: Pass, *, final: bool) -> None:
         """Begin with sums of a segment; behind `step` of the same cycle."""
-        delay = max(self.leaves.bit_length() - START, 0)
+        delay = max(self.leaves.bit_length() - START, 0) if final else 0
         work = drainage(task, turn, final, self.filled if final else 0, delay)
         self.works |= work.works
         self.emits |= work.emits

@@ -7,21 +7,21 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.engine import Harvest
 from hdl.gather import Gather
-from hdl.isa import Activation, Layer, Target
+from hdl.isa import SERIAL, Activation, Layer, Target
 from hdl.rescaler import Rescaler
 
 
 __all__ = ["Drain"]
 
 
-EARLY = 7  # channels that are still to be taken when the next sums may be on their way
+EARLY = 6  # values behind the one with which the next sums may be on their way
 
 
 class Drain(wiring.Component):
     """Takes the sums of one pass, channel by channel and pixel by pixel, and writes what
     `hdl.isa.Activation` and `hdl.isa.Target` make of them.
 
-    In the cycle after ``capture`` it begins, unless results of the pass before are still leaving.
+    In the cycle after ``capture`` it begins, unless it would bring values while planes are leaving.
     Sums that are not final are kept, and added to those of the next capture. A sum, a threshold of
     one bit and a shift take a cycle; see `compiler.perf` for the others.
 
@@ -95,9 +95,10 @@ class Drain(wiring.Component):
         # What these sums are
         start = Signal()
         flags = self.harvest.flags
-        first, blank, double, adds, final, group_last, part_last, window_last, sole = (
-            Signal(name=name) for name in ("first", "blank", "double", "adds", "final",
-                                           "group_last", "part_last", "window_last", "sole"))
+        first, serial, double, final, group_last, part_last, window_last, sole = (
+            Signal(name=name) for name in ("first", "serial", "double", "final", "group_last",
+                                           "part_last", "window_last", "sole"))
+        plane  = Signal(range(SERIAL + 1), init=SERIAL)  # behind the first: 0 is the second
         late   = Signal()  # the next capture must wait until the last pixel begins to leave
         pixels = Signal(range(config.p))  # to come, behind this one
         coming = Signal.like(pixels)  # behind the first
@@ -106,12 +107,15 @@ class Drain(wiring.Component):
         m.d.comb += coming.eq(Mux(layer.single, 0,
                                   Mux(flags.across_last, layer.pixels, config.p - 1)))
         m.d.comb += closes.eq(~layer.pool | flags.window_last)
-        m.d.comb += gather.start.eq(start)
+        m.d.comb += gather.start.eq(start & self.harvest.final)
         with m.If(start):
             m.d.sync += first.eq(self.harvest.first)
-            m.d.sync += blank.eq(self.harvest.blank)
+            m.d.sync += serial.eq(self.harvest.serial)
             m.d.sync += double.eq(self.harvest.double)
-            m.d.sync += adds.eq(self.harvest.adds)
+            with m.If(self.harvest.first):
+                m.d.sync += plane.eq(SERIAL)
+            with m.Elif(self.harvest.double):
+                m.d.sync += plane.eq(plane + 1)
             m.d.sync += final.eq(self.harvest.final)
             m.d.sync += group_last.eq(flags.group_last)
             m.d.sync += part_last.eq(flags.part_last | ~layer.fixed)
@@ -119,23 +123,22 @@ class Drain(wiring.Component):
             # Their place is known until those of the next pass with results are on their way.
             m.d.sync += sole.eq(self.harvest.final & bits & flags.part_first & flags.part_last
                                 & Mux(layer.pool, new_window & flags.window_last, coming == 0))
-            m.d.sync += late.eq(self.harvest.final & planes & flags.part_last & closes)
+            m.d.sync += late.eq(self.harvest.final & planes & flags.part_first & flags.part_last
+                                & closes)
             with m.If(self.harvest.final):
                 m.d.sync += new_window.eq(flags.window_last)
             m.d.sync += pixels.eq(coming)
 
         total   = Signal(signed(config.sum_width))
-        channel = Signal(range(config.pe))
-        channel_last = Signal()
-        early = Signal()
-        steps = Signal(4)
-        m.d.comb += channel_last.eq(channel + 1 == layer.channels)
-        m.d.comb += early.eq((pixels == 0) & (
-            channel == Mux(layer.channels > EARLY, layer.channels - EARLY, 0)))
+        behind  = Signal(range(config.pe))  # channels of this pixel
+        opens   = Signal()  # the channel is the pixel's first
+        early   = Signal()
+        steps   = Signal(4)
+        m.d.comb += early.eq((pixels == 0) & ((behind == EARLY) | (opens & (behind < EARLY))))
 
-        # Sums that are not final, in the order in which they are taken; behind them there is 0.
+        # Sums that are not final, in the order in which they are taken.
         m.submodules.partials = partials = Memory(
-            shape=signed(config.sum_width), depth=2 * config.p * config.pe, init=[],
+            shape=signed(config.sum_width), depth=config.p * config.pe, init=[],
             attrs={"ram_style": "block", "no_rw_check": True})
         keep    = partials.write_port()
         partial = partials.read_port()
@@ -157,13 +160,18 @@ class Drain(wiring.Component):
         augend = Signal(signed(config.sum_width))
         addend = Signal(signed(config.sum_width))
         summed = Signal(signed(config.sum_width))
+        carry  = Signal()
         m.d.comb += augend.eq(total)
         m.d.comb += addend.eq(self.level)
         with m.If(begin):
             m.d.comb += augend.eq(self.sum | (self.half << 1))  # the idle unit's are 0
             with m.If(~first):
                 m.d.comb += addend.eq(Mux(double, partial.data << 1, partial.data))
-        m.d.comb += summed.eq(augend + addend)
+            with m.Elif(serial):
+                m.d.comb += addend.eq(self.level[:-SERIAL].as_signed())
+        low_bits = Array(reversed(self.level[-SERIAL:]))
+        m.d.comb += carry.eq(begin & double & low_bits[plane])
+        m.d.comb += summed.eq(augend + addend + carry)
 
         # What the next sum needs of the levels when a channel is done.
         leave = Signal()
@@ -172,17 +180,21 @@ class Drain(wiring.Component):
         ends = Signal()
         m.d.comb += ends.eq(pixel_ends & (pixels == 0))
         m.d.comb += ahead.eq(base + layer.stride)
-        m.d.comb += pixel_ends.eq(leave & channel_last)
+        m.d.comb += pixel_ends.eq(leave & (behind == 0))
         # Another pixel begins in the next cycle, with the levels of the first.
         m.d.comb += self.level_address.eq(
             Mux(pixel_ends & (pixels != 0), pass_base, base + step))
+        with m.If(self.restart | pixel_ends):
+            m.d.sync += behind.eq(layer.channels - 1)
+            m.d.sync += opens.eq(1)
+        with m.Elif(leave):
+            m.d.sync += behind.eq(behind - 1)
+            m.d.sync += opens.eq(0)
         with m.If(leave):
-            m.d.sync += channel.eq(channel + 1)
             m.d.comb += self.level_release.eq(
                 Mux(final & group_last & (pixels == 0), layer.stride, 0))
             m.d.sync += base.eq(ahead)
-            with m.If(channel_last):
-                m.d.sync += channel.eq(0)
+            with m.If(behind == 0):
                 m.d.sync += pixels.eq(pixels - 1)
                 with m.If(~final | (pixels != 0)):
                     m.d.sync += base.eq(pass_base)
@@ -237,15 +249,16 @@ class Drain(wiring.Component):
         slowly = Signal()  # a channel takes more than one cycle
         heap   = Signal()
         m.d.comb += heap.eq(~bits & ~rescale)
-        m.d.comb += slowly.eq(final & (heap | adds))
+        m.d.comb += slowly.eq(final & heap)
         m.d.comb += keep.addr.eq((taken - 1)[:len(taken)])
         m.d.comb += keep.data.eq(total)
         m.d.comb += keep.en.eq(ready & ~final)
-        m.d.comb += partial.addr.eq(Cat((taken + begin)[:len(taken)], blank))
+        m.d.comb += partial.addr.eq((taken + begin)[:len(taken)])
 
-        # A row leaves before the next pixel is taken.
+        # Planes leave before other values come.
         leaves  = Signal()
-        waiting = Signal()  # for a row of the pixel before
+        waiting = Signal()  # until planes have left
+        blocked = Signal()
         working = Signal()
         ended   = Signal()  # with the sum that is being written
         later    = Signal()  # the next capture may come
@@ -254,8 +267,9 @@ class Drain(wiring.Component):
             m.d.sync += leaves.eq(0)
         with m.If(leave & turns):
             m.d.sync += leaves.eq(1)
-        m.d.comb += start.eq((self.capture | waiting) & ~leaves)
-        m.d.sync += waiting.eq((self.capture | waiting) & leaves)
+        m.d.comb += blocked.eq(leaves & self.harvest.final)
+        m.d.comb += start.eq((self.capture | waiting) & ~blocked)
+        m.d.sync += waiting.eq((self.capture | waiting) & blocked)
         m.d.comb += self.resting.eq(~working & ~leaves & ~shifted & gather.resting)
         m.d.sync += soon.eq(0)
         m.d.sync += later.eq(soon)
@@ -264,12 +278,13 @@ class Drain(wiring.Component):
         with m.FSM(name="state"):
             with m.State("IDLE"):
                 m.d.sync += taken.eq(0)
-                m.d.comb += partial.addr.eq(Cat(Const(0, len(taken)), self.harvest.blank))
+                m.d.comb += partial.addr.eq(0)
                 with m.If(start):
                     m.next = "TAKE"
 
             with m.State("WAIT"):
                 m.d.comb += working.eq(1)
+                m.d.comb += gather.hurry.eq(1)
                 with m.If(~leaves):
                     m.next = "TAKE"
 
@@ -284,32 +299,13 @@ class Drain(wiring.Component):
                 m.d.sync += steps.eq(layer.bits)
                 with m.If(slowly):
                     m.next = "STEP"
-                    with m.If(adds):
-                        m.next = "ADD"
-                    with m.Elif(sums):
+                    with m.If(sums):
                         m.next = "EMIT"
                 with m.Else():
                     m.d.comb += step.eq(layer.stride)
                     m.d.comb += leave.eq(1)
                     m.d.sync += soon.eq(early & ~late & ~sole)
                     with m.If(ends):
-                        m.next = "FLUSH"
-                    with m.Elif(turns):
-                        m.next = "WAIT"
-
-            with m.State("ADD"):
-                m.d.comb += working.eq(1)
-                m.d.sync += total.eq(summed)
-                with m.If(sums):
-                    m.next = "EMIT"
-                with m.Elif(heap):
-                    m.next = "STEP"
-                with m.Else():
-                    m.d.comb += step.eq(layer.stride)
-                    m.d.comb += leave.eq(1)
-                    m.next = "TAKE"
-                    with m.If(ends):
-                        m.d.sync += soon.eq(~late)
                         m.next = "FLUSH"
                     with m.Elif(turns):
                         m.next = "WAIT"

@@ -21,12 +21,10 @@ class Harvest(wiring.Signature):
     -------
     first : Out(1)
         They are the first of their channels, whose first level is added.
-    blank : Out(1)
-        They are the first, but levels are added to the last.
+    serial : Out(1)
+        They are of a bit plane, and others of the same channels are of another.
     double : Out(1)
         Those before them count twice: they are of the bit plane above.
-    adds : Out(1)
-        They are the last, and levels are still to be added.
     final : Out(1)
         They are the last.
     flags : Out(Flags())
@@ -37,9 +35,8 @@ class Harvest(wiring.Signature):
     def __init__(self, config):
         super().__init__({
             "first":  Out(1),
-            "blank":  Out(1),
+            "serial": Out(1),
             "double": Out(1),
-            "adds":   Out(1),
             "final":  Out(1),
             "flags":  Out(Flags()),
             "output": Out(range(config.memory_depth * config.memory_width // 8)),
@@ -166,14 +163,12 @@ class Engine(wiring.Component):
                         m.d.sync += segment.eq(self.layers.payload.segment)
                         m.d.sync += segment_ends.eq(0)
                         m.d.sync += fresh.eq(self.feed_last)
-                        whole = fixed | (self.flags.part_first & self.flags.part_last)
-                        m.d.sync += self.harvest.first.eq(fresh & whole)
-                        m.d.sync += self.harvest.blank.eq(
-                            fresh & ~whole & self.flags.part_first)
+                        serial = ~fixed & ~(self.flags.part_first & self.flags.part_last)
+                        m.d.sync += self.harvest.first.eq(
+                            fresh & (fixed | self.flags.part_first))
+                        m.d.sync += self.harvest.serial.eq(serial)
                         m.d.sync += self.harvest.double.eq(
-                            fresh & ~whole & ~self.flags.part_first)
-                        m.d.sync += self.harvest.adds.eq(
-                            self.feed_last & ~whole & self.flags.part_last)
+                            fresh & serial & ~self.flags.part_first)
                         m.d.sync += self.harvest.final.eq(
                             self.feed_last & (self.flags.part_last | fixed))
                         for name in self.flags.signature.members:

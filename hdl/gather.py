@@ -20,9 +20,11 @@ class Gather(wiring.Component):
     Values are kept in rows, one for each of ``pe`` channels, or, of octets, of a word. Where a window is pooled, the greater
     of a value and of its channel's value before stays. Bits leave when there is a row of every
     channel, and it is the last of its window, all at once. Planes leave one by one from then on,
-    the lowest first: in each cycle where the fixed-point unit makes them; where the array does, in
-    every other one, which gives way to its reading. No value may come meanwhile. Octets leave at
-    once.
+    the lowest first: in each cycle where they are in the way, or come of the fixed-point unit; else
+    in every other one, which gives way to reading. No value may come meanwhile. Octets leave at once.
+
+    Bits and planes of the first channels of a word clear its others, so that a tensor need not fill
+    its words up.
 
     What is to be written waits in a register until the memory has time, or until the next comes.
 
@@ -49,6 +51,8 @@ class Gather(wiring.Component):
         ``write_data``; stays until ``grant`` (In(1)).
     urgent : Out(1)
         It must be granted in this cycle.
+    hurry : In(1)
+        Planes are in the way.
     leaving, left : Out(1)
         The first, the last of a row leaves.
     resting : Out(1)
@@ -73,6 +77,7 @@ class Gather(wiring.Component):
             "write_data": Out(config.memory_width),
             "grant":      In(1),
             "urgent":     Out(1),
+            "hurry":      In(1),
             "leaving":    Out(1),
             "left":       Out(1),
             "resting":    Out(1),
@@ -113,7 +118,7 @@ class Gather(wiring.Component):
         m.d.comb += turns.eq(active & ~rests)
         m.d.comb += self.leaving.eq(turns & first)
         m.d.comb += self.left.eq(turns & (behind == 0))
-        m.d.sync += rests.eq(turns & ~layer.fixed)
+        m.d.sync += rests.eq(turns & ~layer.fixed & ~self.hurry)
         with m.If(turns):
             m.d.sync += first.eq(0)
             m.d.sync += behind.eq(behind - 1)
@@ -168,14 +173,21 @@ class Gather(wiring.Component):
         m.d.comb += self.urgent.eq(pending & (emit | sums))
         m.d.comb += self.resting.eq(~pending & ~active & ~octet)
 
-        for size, wanted in ((1, octets), (config.pe // 8, bits | planes), (SUM_OCTETS, sums)):
+        gathered = config.pe // 8
+        heads    = Signal()  # it is the first of a word, whose others are cleared
+        m.d.comb += heads.eq((bits | planes) & (place[:exact_log2(word)] == 0))
+        for size, wanted in ((1, octets), (gathered, (bits | planes) & ~heads), (word, heads),
+                             (SUM_OCTETS, sums)):
             with m.If(pending & wanted):
                 lanes = ((1 << size) - 1) << Cat(Const(0, exact_log2(size)),
                                                  place[exact_log2(size):inner])
                 m.d.comb += self.write.eq(lanes)
         m.d.comb += self.address.eq(place[inner:])
-        m.d.comb += self.write_data.eq(Mux(
-            sums, self.sum.replicate(config.memory_width // len(self.sum)),
-            made.replicate(config.memory_width // len(made))))
+        for octet in range(len(self.write)):
+            result = made.word_select(octet % (len(made) // 8), 8)
+            if octet % word >= gathered:
+                result = result & ~heads.replicate(8)
+            m.d.comb += self.write_data.word_select(octet, 8).eq(
+                Mux(sums, self.sum.word_select(octet % SUM_OCTETS, 8), result))
 
         return m

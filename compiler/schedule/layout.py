@@ -41,6 +41,8 @@ class Layout:
         Words at an address, and bits of a word.
     border : int
         Columns that each row has free at its left.
+    unit : int
+        Channels that are made together; a word holds a multiple of them.
     made : int
         Channels of a pixel that are written, where they are more than there are: of a flat tensor,
         and of sums.
@@ -53,12 +55,20 @@ class Layout:
     simd: int
     feed: Feed = Feed.CHAIN
     border: int = 0
+    unit: int = 8
     made: int = 0
 
     @property
     def lanes(self) -> int:
         """Channels of a word."""
         return self.simd // 8 if self.target is Target.OCTETS else self.simd
+
+    @property
+    def held(self) -> int:
+        """Channels that a word holds: those of a picture lie evenly in its words, by octets."""
+        if len(self.shape) == 1 or self.target is Target.OCTETS:
+            return self.lanes
+        return min(-(-self.shape[2] // (self.depth * self.unit)) * self.unit, self.lanes)
 
     @property
     def height(self) -> int:
@@ -140,6 +150,15 @@ class Layout:
             room[..., self._places(slot)[hidden:], :] = words[..., hidden:, :]
         return room.tobytes()
 
+    def spread(self, x: Array, fill: int = 0) -> Array:
+        """Bring what a picture has for each channel, (..., channels), to the lanes of its words:
+        (..., words of a pixel, lanes), where others are ``fill``."""
+        rest = self.depth * self.held - x.shape[-1]
+        channels = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, rest)], constant_values=fill)
+        words = channels.reshape(*x.shape[:-1], self.depth, self.held)
+        return np.pad(words, [(0, 0)] * x.ndim + [(0, self.lanes - self.held)],
+                      constant_values=fill)
+
     def unpack(self, data: bytes) -> Array:
         """Turn octets into the tensor, as int64."""
         if self.target is Target.SUMS:
@@ -156,7 +175,8 @@ class Layout:
             values = 2 * values - 1 if self.target is Target.BITS else values
         if len(self.shape) == 1:
             return values.reshape(-1)[:self.shape[0]]
-        return values[..., :self.shape[2]]
+        held = values.reshape(self.height, self.width, self.depth, -1)[..., :self.held]
+        return held.reshape(self.height, self.width, -1)[..., :self.shape[2]]
 
     def _rows(self, octets: Array) -> Array:
         """View all octets as words: (y, c, plane, place in the row, octets of a word)."""
@@ -171,11 +191,10 @@ class Layout:
     def _words(self, x: Array) -> Array:
         """Return the words of a tensor: uint8 of (y, c, plane, x, octets of a word)."""
         if len(self.shape) == 3:
-            channels = self.depth * self.lanes - self.shape[2]
-            padded = np.pad(x.reshape(self.shape), ((0, 0), (0, 0), (0, channels))).ravel()
+            values = self.spread(x.reshape(self.shape))
         else:
             padded = np.pad(x.ravel(), (0, self.width * self.lanes - x.size))
-        values = padded.reshape(self.height, self.width, self.depth, self.lanes)
+            values = padded.reshape(1, self.width, 1, self.lanes)
         values = values.transpose(0, 2, 1, 3)[:, :, np.newaxis]
         if self.target is Target.OCTETS:
             return (values ^ 0x80 if flipped(self.type) else values).astype(np.int8).view(np.uint8)

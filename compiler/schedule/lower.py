@@ -9,7 +9,7 @@ from compiler.ir import Requantize, Threshold
 from compiler.schedule.layout import SUM_OCTETS, Layout
 from compiler.schedule.tasks import Task
 from hdl.config import Config
-from hdl.isa import Activation, Target
+from hdl.isa import SERIAL, Activation, Target
 
 
 __all__ = ["Lowered", "lower", "weight_octets"]
@@ -110,11 +110,11 @@ class Lowered:
     @property
     def cycles(self) -> int:
         """Cycles of a tile, if nothing were waited for but the drain. An estimate."""
-        steps = 1 + self.serial
+        steps = 1
         if self.target is Target.SUMS:
             steps = 3
         elif self.activation is Activation.THRESHOLD and self.target is not Target.BITS:
-            steps = 2 * self.bits + self.serial + 1
+            steps = 2 * self.bits + 1
         values = self.pixels * self.channels
         rows = 0
         if self.target is Target.PLANES:
@@ -195,7 +195,7 @@ def tiles_of(channels: int, tile: int, output: Layout, config: Config) -> tuple[
             step = max(config.simd, config.pe)
             channels = -(-channels // step) * step
         return -(-channels // tile), 1
-    tiles = output.lanes // tile
+    tiles = output.held // tile
     if output.target is Target.OCTETS and output.depth == 1:
         tiles = -(-channels // tile)
     return tiles, output.depth
@@ -220,10 +220,12 @@ def check(lowered: Lowered, config: Config) -> None:
     if serial and lowered.activation is Activation.SUM:
         raise UserError(f"Node {task.name!r}: sums of bit planes must be compared or rescaled, "
                         f"not left as they are")
+    # What the first plane adds of a level has fewer bits.
     most = serial_sum(lowered, config)
-    if serial and most >= 1 << config.sum_width - 1:
-        raise UserError(f"Node {task.name!r}: its sums of bit planes must be below "
-                        f"{1 << config.sum_width - 1}, not {most}")
+    limit = 1 << config.sum_width - 1 - max(SERIAL + 1 - lowered.planes, 0)
+    if serial and most >= limit:
+        raise UserError(f"Node {task.name!r}: its sums of bit planes must be below {limit}, "
+                        f"not {most}")
     if (lowered.pooled and lowered.target is Target.OCTETS
             and lowered.channels != config.fixed_simd):
         raise UserError(f"Node {task.name!r} must make {config.fixed_simd} channels at once, as "

@@ -92,7 +92,7 @@ class Task:
         if not fixed:
             target = Target.BITS if isinstance(kind, Binary) else Target.PLANES
         chain = Layout(type=kind, shape=self.layer.input_shape, target=target, p=config.p,
-                       simd=config.simd, feed=Feed.CHAIN,
+                       simd=config.simd, unit=config.pe, feed=Feed.CHAIN,
                        # So that the first window begins at an address.
                        border=conv.pads[1] if conv else 0)
         if conv is None or not fixed:
@@ -109,7 +109,7 @@ class Task:
         if not isinstance(self.output_type, Binary | Fixed):
             target = Target.SUMS
         return Layout(type=self.output_type, shape=self.output_shape, target=target, p=config.p,
-                      simd=config.simd)
+                      simd=config.simd, unit=config.pe)
 
 
 def tasks_of(parts: Parts) -> tuple[Task, ...]:

@@ -12,7 +12,7 @@ from compiler.ir import Threshold
 from compiler.schedule.layout import flipped
 from compiler.schedule.lower import Lowered
 from hdl.config import Config
-from hdl.isa import Activation
+from hdl.isa import SERIAL, Activation
 
 
 __all__ = ["Tile", "heap", "tiles"]
@@ -32,6 +32,8 @@ def tiles(lowered: Lowered, config: Config) -> Iterator[Tile]:
     """Yield the tiles of a layer, channels in order."""
     kernel = kernel_words(lowered, config)
     levels = channel_levels(lowered, kernel, config)
+    if lowered.planes > 1:
+        levels[:, 0] = by_planes(levels[:, 0], lowered.planes, config)
     words = kernel.astype(np.int8).view(np.uint8) if lowered.fixed else np.packbits(
         kernel > 0, axis=-1, bitorder="little")
     size = lowered.channels
@@ -51,23 +53,23 @@ def kernel_words(lowered: Lowered, config: Config) -> Array:
     weights = task.layer.sums.weights
     conv, channels = task.conv, task.layer.sums.channels
     lines, columns = lowered.kernel
-    padded = np.zeros((lowered.made, lines, columns, lowered.depth * lanes), np.int64)
+    padded = np.zeros((lowered.made, lines, columns, lowered.depth, lanes), np.int64)
     if not lowered.fixed:
         padded -= 1
     if conv is None and len(lowered.source.shape) == 1:
         padded.reshape(lowered.made, -1)[:channels, :weights.shape[1]] = weights
     elif lowered.diagonal:
         every = np.arange(channels)
-        padded[every, :, :, every % lanes] = weights[..., 0]
+        padded[every, :, :, 0, every % lanes] = weights[..., 0]
     else:
         depth = lowered.source.shape[2]
         if not lowered.fixed and conv is not None and conv.padded and not lowered.serial:
-            padded[..., depth::2] = 1
-        padded[:channels, ..., :depth] = (
-            weights.reshape(channels, lines, columns, depth) if conv is None else ungrouped(
-                weights, conv.groups))
-    by_word = padded.reshape(lowered.made, lines, columns, lowered.depth, lanes)
-    return by_word.transpose(0, 1, 3, 2, 4).reshape(lowered.made, lowered.words, lanes)
+            padded[..., 1::2] = 1
+        given = (weights.reshape(channels, lines, columns, depth) if conv is None else
+                 ungrouped(weights, conv.groups))
+        real = lowered.source.spread(np.ones(depth, bool))
+        padded[:channels, ..., real] = lowered.source.spread(given)[..., real]
+    return padded.transpose(0, 1, 3, 2, 4).reshape(lowered.made, lowered.words, lanes)
 
 
 def ungrouped(weights: Array, groups: int) -> Array:
@@ -125,6 +127,15 @@ def channel_levels(lowered: Lowered, kernel: Array, config: Config) -> Array:
         most = 0 if lowered.fixed else ((1 << lowered.planes) - 1) * kernel[0].size
         levels[channels:, 0] = -1 - most
     return levels
+
+
+def by_planes(levels: Array, planes: int, config: Config) -> Array:
+    """Bring first levels into the form that is added plane by plane (`hdl.isa.Layer`)."""
+    high, behind = levels >> planes - 1, planes - 1
+    low = (levels & (1 << behind) - 1) << SERIAL - behind
+    width = config.sum_width - SERIAL
+    words = low << width | high & (1 << width) - 1
+    return words - (words >> config.sum_width - 1 << config.sum_width)
 
 
 def heap(levels: Array) -> Array:

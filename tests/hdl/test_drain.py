@@ -12,7 +12,7 @@ from hdl.walker import Flags
 from sim.bench import pack
 from sim.runner import simulate
 from tests.hdl.layers import KINDS, any_layer
-from tests.hdl.twins import Results, any_levels, fields, passes
+from tests.hdl.twins import Results, any_levels, fields, passes, serial_level
 from tests.hdl.worlds import Verilog, in_amaranth
 
 
@@ -86,10 +86,9 @@ def harvests(at, layer, segments):
     """Return what captures of a pass are of, one for each segment."""
     whole = layer["fixed"] or (at.first(Loop.PART) and at.last(Loop.PART))
     return [{
-        "first": index == 0 and whole,
-        "blank": index == 0 and not whole and at.first(Loop.PART),
+        "first": index == 0 and (layer["fixed"] or at.first(Loop.PART)),
+        "serial": not whole,
         "double": index == 0 and not whole and not at.first(Loop.PART),
-        "adds": index == segments - 1 and not whole and at.last(Loop.PART),
         "final": index == segments - 1 and (at.last(Loop.PART) or layer["fixed"]),
         **{f"flags__{name}": value for name, value in at.flags.items()},
     } for index in range(segments)]
@@ -137,7 +136,7 @@ async def one_layer(board, layer, walks):
         said = harvests(at, layer, int(rng.choice([1, 1, 2, 3])))
         for harvest in said:
             captured, unit = any_captured(rng, layer, config, spread)
-            sums = unit if harvest["first"] or harvest["blank"] else (
+            sums = unit if harvest["first"] else (
                 (2 if harvest["double"] else 1) * sums + unit)
             for _ in range(wait - HARVEST + int(rng.integers(waits + 1))):
                 assert not await board.tick()
@@ -152,7 +151,11 @@ async def one_layer(board, layer, walks):
             begin = at.turns[Loop.PART][0] * channels if layer["fixed"] else 0
             pixels = 1 if layer["single"] else (
                 layer["pixels"] + 1 if flags["across_last"] else config.p)
-            results.take(sums[:pixels], levels[begin:begin + channels], at)
+            of_pass = levels[begin:begin + channels]
+            if harvest["serial"]:
+                of_pass = [[serial_level(of[0], at.turns[Loop.PART][1], config), *of[1:]]
+                           for of in of_pass]
+            results.take(sums[:pixels], of_pass, at)
             if flags["group_last"] and flags["part_last"]:
                 levels = None
     for _ in range(20 + 2 * max(config.pe, 8)):

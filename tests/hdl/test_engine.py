@@ -95,9 +95,8 @@ class Twin:
         if part_last and (not pool or at.flags["window_last"]):
             self.output = at.output
         return {
-            "first": self.fresh and whole, "blank": self.fresh and not whole and part_first,
+            "first": self.fresh and (fixed or part_first), "serial": not whole,
             "double": self.fresh and not whole and not part_first,
-            "adds": last and not whole and part_last,
             "final": last and (part_last or fixed), "output": self.output,
             **{f"flags__{name}": value for name, value in at.flags.items()}}
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hdl.fixed import rescale
-from hdl.isa import Activation, Feed, Loop, Target
+from hdl.isa import SERIAL, Activation, Feed, Loop, Target
 
 
-__all__ = ["Pass", "Results", "any_levels", "fields", "passes", "run", "sums_of", "words_of"]
+__all__ = ["Pass", "Results", "any_levels", "fields", "passes", "run", "serial_level",
+           "sums_of", "words_of"]
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,9 @@ class Results:
         layer, config = self._layer, self._config
         for plane in range(layer["bits"] if layer["target"] == Target.PLANES else 1):
             bits = sum((value >> plane & 1) << index for index, value in enumerate(row))
-            self.write(place, bits.to_bytes(config.pe // 8, "little"))
+            # The first channels of a word clear the others.
+            size = config.pe // 8 if place % (config.simd // 8) else config.simd // 8
+            self.write(place, bits.to_bytes(size, "little"))
             place += layer["plane"] * config.memory_width // 8
 
     def octet(self, value):
@@ -208,13 +211,27 @@ def run(layer, walks, config, inputs, outputs, weights, levels):
             pixels = 1 if layer["single"] else (
                 layer["pixels"] + 1 if flags["across_last"] else config.p)
             begin = level + part * channels
-            results.take(sums[:pixels], levels[begin:begin + channels], at)
+            of_pass = levels[begin:begin + channels]
+            if not fixed and not at.first(Loop.PART):
+                of_pass = [[serial_level(of[0], at.turns[Loop.PART][1], config), *of[1:]]
+                           for of in of_pass]
+            results.take(sums[:pixels], of_pass, at)
         if flags["group_last"] and flags["part_last"]:
             parts = at.turns[Loop.PART][1] if fixed else 1
             weight += parts * size
             level += parts * channels
     assert weight == len(weights)
     assert level == len(levels)
+
+
+def serial_level(level, planes, config):
+    """What a first level adds to the sum of bit planes: its high bits are its last ones."""
+    high, low = level & (1 << config.sum_width - SERIAL) - 1, level >> config.sum_width - SERIAL
+    high -= (high >> config.sum_width - SERIAL - 1) << config.sum_width - SERIAL
+    total = high
+    for plane in range(1, planes):
+        total = 2 * total + (low >> SERIAL - plane & 1)
+    return total
 
 
 def any_levels(rng, layer, spread):

@@ -18,6 +18,7 @@ from tests.compiler.codegen.networks import activations, weights
 from tests.compiler.frontends.real_data import mnist_test, shared
 from tests.compiler.schedule.pictures import random_picture_network
 from tests.sim.networks import random_frames, random_network
+from tests.sim.tinbinn import tinbinn
 
 
 CONFIGS = {
@@ -141,6 +142,14 @@ def test_cnv():
     # Nine of ten cycles do work, wherever weights are there.
     for layer in expected.layers[1:4]:
         assert layer.causes[Cause.WORK] > 0.99 * layer.total
+
+
+def test_tinbinn():
+    """Integers of eight bits throughout, in bit planes; 60 ms at 27 MHz."""
+    rng = np.random.default_rng(0)
+    graph = tinbinn(rng)
+    expected = check(schedule(graph, Config()), random_frames(rng, graph))
+    assert expected.frame < 1_620_000
 
 
 def test_default_network():

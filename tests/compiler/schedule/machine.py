@@ -148,7 +148,8 @@ class Machine:
             sums = made if fixed or turns[Loop.PART] == 0 else 2 * sums + made
             if fixed or last[Loop.PART]:
                 self.harvest(results, layer, sums, place.output, turns[Loop.PART] * fixed,
-                             parts if fixed else 1, all(last[loop] for loop in tile_loops[:2]))
+                             parts if fixed else 1, all(last[loop] for loop in tile_loops[:2]),
+                             1 if fixed else parts)
             used = (used + passes) % (passes * parts) if fixed and not frees else 0
             if ends and last[Loop.PART]:
                 count = layer["channels"] * layer["stride"] * (parts if fixed else 1)
@@ -211,14 +212,26 @@ class Machine:
                 del self.weights[:len(weights)]
         return total
 
-    def harvest(self, results, layer, sums, output, part, parts, window_ends):
-        """Make results of the sums of a pass, and write them."""
+    def harvest(self, results, layer, sums, output, part, parts, window_ends, planes):
+        """Make results of the sums of a pass, which are of so many planes, and write them."""
         stride, channels = layer["stride"], layer["channels"]
         assert len(self.levels) >= channels * stride * parts, "a level comes too late"
         levels = np.array(self.levels[:channels * stride * parts]).reshape(parts, channels, stride)
+        if planes > 1:
+            levels[..., 0] = by_planes(levels[..., 0], planes, self.config)
         for place, octets in results.take(sums[:, :channels], levels[part], output,
                                           part == parts - 1, window_ends):
             self.write(place % len(self.memory), octets)
+
+
+def by_planes(words, planes, config):
+    """What first levels add to sums of bit planes: bits 7 from above, one with each plane behind
+    the first, as if they were below the others."""
+    width = config.sum_width - 7
+    total = (words & (1 << width) - 1) - ((words >> width - 1 & 1) << width)
+    for plane in range(planes - 1):
+        total = 2 * total + (words >> config.sum_width - 1 - plane & 1)
+    return total
 
 
 @lru_cache(32)
@@ -299,8 +312,9 @@ class Results:
             case Target.OCTETS:
                 return [(place, bytes(value & 0xFF ^ layer["flip"] << 7 for value in values))]
         apart = layer["plane"] * self._config.memory_width // 8
+        size = self._config.simd // 8 if place % (self._config.simd // 8) == 0 else 0
         return [(place + apart * plane, np.packbits(np.array(values) >> plane & 1,
-                                                    bitorder="little").tobytes())
+                                                    bitorder="little").tobytes().ljust(size, b"\0"))
                 for plane in range(layer["bits"])]
 
     def value(self, total, levels):

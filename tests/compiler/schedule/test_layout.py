@@ -82,7 +82,7 @@ def test_words_lie_where_the_layout_says(layout, seed):
     rng = np.random.default_rng(seed)
     for _ in range(10):
         y, column, channel = (int(rng.integers(size)) for size in layout.shape)
-        word, lane = divmod(channel, layout.lanes)
+        word, lane = divmod(channel, layout.held)
         at = layout.first + y * layout.line + word * layout.row + column * layout.pixel
         value = int(x[y, column, channel])
         if layout.target is Target.OCTETS:

@@ -32,13 +32,13 @@ def lowered_for(task, target, config=None, *, fixed=None):
     (bits_dense(), Target.SUMS, (False, 8, 1, 2, 2, 1, 1, Activation.SUM)),
     (bits_dense(kind=Fixed(8)), Target.SUMS, (True, 4, 1, 3, 10, 1, 1, Activation.SUM)),
     (bits_dense(count=1, bits=2), Target.BITS, (True, 4, 2, 4, 10, 1, 1, Activation.THRESHOLD)),
-    (bits_conv(), Target.BITS, (False, 8, 1, 4, 18, 1, 1, Activation.THRESHOLD)),
+    (bits_conv(), Target.BITS, (False, 8, 1, 3, 18, 1, 1, Activation.THRESHOLD)),
     (bits_conv(count=3), Target.OCTETS, (False, 4, 1, 5, 18, 3, 2, Activation.THRESHOLD)),
     (bits_conv(count=255), Target.OCTETS, (False, 1, 1, 20, 18, 255, 8, Activation.THRESHOLD)),
     (bits_conv(count=100), Target.OCTETS, (False, 2, 1, 10, 18, 127, 7, Activation.THRESHOLD)),
-    (bits_conv(bits=2), Target.BITS, (True, 4, 2, 4, 90, 1, 1, Activation.THRESHOLD)),
+    (bits_conv(bits=2), Target.BITS, (True, 4, 2, 3, 90, 1, 1, Activation.THRESHOLD)),
     (bits_conv(channels=40, groups=40, bits=2), Target.BITS,
-     (True, 4, 2, 8, 9, 1, 1, Activation.THRESHOLD)),
+     (True, 4, 2, 6, 9, 1, 1, Activation.THRESHOLD)),
 ], ids=["bits", "octets", "two", "three", "eight", "six", "planes", "shift", "sums", "fixed",
         "wide", "conv", "words", "one", "pair", "parts", "depthwise"])
 def test_shape(task, target, expected):

@@ -62,9 +62,8 @@ def places(lowered, turns):
     if output.target is Target.SUMS:
         end += 4 * channel
     else:
-        octets = channel if output.target is Target.OCTETS else channel // 8
-        word, rest = divmod(octets, output.simd // 8)
-        end += word * output.row + rest
+        word, lane = divmod(channel, output.held)
+        end += word * output.row + (lane if output.target is Target.OCTETS else lane // 8)
     return begin * 8 // source.simd, x, y, end
 
 
