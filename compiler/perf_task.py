@@ -141,11 +141,11 @@ def drainage(task: Task, turn: Pass, final: bool, filled: int, delay: int) -> Dr
         left = now + cycles - 1  # the cycle in which its sum has left
         releases |= (final and turn.group_last and last) << left
         if not (sole or late) and (ends if cycles > 1 else last and channel == told):
-            early |= 1 << left + 1 + octets
+            early |= 1 << left + 1 + 2 * octets
         now = left + 1 + (final and task.target == Target.SUMS)
         if not final:
             continue
-        leaving = left + 2 + shifted  # the first cycle in which it can leave
+        leaving = left + 3 + shifted  # the first cycle in which it can leave
         filled = (filled + 1) % task.pe
         closes = not task.pool or (turn.window_last and last)
         if task.target == Target.SUMS:
@@ -159,8 +159,9 @@ def drainage(task: Task, turn: Pass, final: bool, filled: int, delay: int) -> Dr
             leaves |= (1 << done + 1) - (1 << left + 1)
             early |= (late and ends) << leaving
             now = done + 2
-    early |= sole << left + 1
-    end = max(left + 1 + shifted, emits.bit_length() - 1)
+    early |= sole << left + 2
+    valued = final and task.target != Target.SUMS
+    end = max(left + 1 + valued + shifted, emits.bit_length() - 1)
     works = (1 << end + 1) - (1 << begin)
     return Drainage(works, emits, releases, early, leaves,
                     filled if planes or task.target == Target.BITS else 0)

@@ -107,7 +107,10 @@ class Drain(wiring.Component):
         m.d.comb += coming.eq(Mux(layer.single, 0,
                                   Mux(flags.across_last, layer.pixels, config.p - 1)))
         m.d.comb += closes.eq(~layer.pool | flags.window_last)
-        m.d.comb += gather.start.eq(start & self.harvest.final)
+        # The last results of the pass before are still on their way.
+        starts = Signal(2)
+        m.d.sync += starts.eq(Cat(start & self.harvest.final, starts[0]))
+        m.d.comb += gather.start.eq(starts[1])
         with m.If(start):
             m.d.sync += first.eq(self.harvest.first)
             m.d.sync += serial.eq(self.harvest.serial)
@@ -143,6 +146,7 @@ class Drain(wiring.Component):
         keep    = partials.write_port()
         partial = partials.read_port()
         taken   = Signal(range(config.p * config.pe))
+        kept    = Signal()
 
         # One address names the level that is added next: it is `step` after the first of this
         # channel. In a heap whose root has index 0, the children of i are 2i + 1 and 2i + 2.
@@ -207,7 +211,8 @@ class Drain(wiring.Component):
                 with m.Else():
                     m.d.sync += pass_base.eq(ahead)
 
-        # A value is made in the cycle after its sum has left, or, by a shift, one later.
+        # A value is made in the cycle after its sum has left, or, by a shift, one later; and handed
+        # on in the next.
         word    = min(config.fixed_simd, config.pe)
         filled  = Signal(range(config.pe))  # values of the row before this one
         row     = Signal(3)  # what is told of a value: it completes its row, closes, ends
@@ -225,8 +230,8 @@ class Drain(wiring.Component):
             m.d.sync += filled.eq(filled + 1)
         with m.If(self.restart):
             m.d.sync += filled.eq(0)
-        m.d.sync += ready.eq(leave)
-        m.d.sync += shifted.eq(ready & final & rescale)
+        m.d.sync += ready.eq(leave & final)
+        m.d.sync += shifted.eq(ready & rescale)
         m.d.sync += row_1.eq(row)
         m.d.sync += row_2.eq(row_1)
 
@@ -235,16 +240,15 @@ class Drain(wiring.Component):
         m.d.comb += rescaler.shift.eq(layer.shift)
         m.d.comb += rescaler.bits.eq(Mux(rescale, layer.bits, 0))
         m.d.comb += rescaler.signed.eq(layer.signed & rescale)
-        with m.If(rescale):
-            m.d.comb += gather.valid.eq(shifted)
-            m.d.comb += Cat(gather.completes, gather.closes, gather.ends).eq(row_2)
-        with m.Else():
-            m.d.comb += gather.valid.eq(ready & final & ~sums)
-            m.d.comb += Cat(gather.completes, gather.closes, gather.ends).eq(row_1)
-        m.d.comb += gather.value.eq(
-            (rescaler.octet | found | (bits & passed)) ^ Cat(Const(0, 7), layer.flip))  # others are 0
+        m.d.sync += gather.valid.eq(Mux(rescale, shifted, ready & ~sums))
+        m.d.sync += Cat(gather.completes, gather.closes, gather.ends).eq(
+            Mux(rescale, row_2, row_1))
+        # Of the three, those that are not wanted are 0.
+        m.d.sync += gather.value.eq(
+            (rescaler.octet | found | (bits & passed)) ^ Cat(Const(0, 7), layer.flip))
         m.d.comb += gather.sum.eq(total)
-        m.d.comb += gather.sum_valid.eq(ready & final & sums)
+        m.d.comb += gather.sum_valid.eq(ready & sums)
+        m.d.comb += gather.sum_ends.eq(row_1[2])
 
         slowly = Signal()  # a channel takes more than one cycle
         heap   = Signal()
@@ -252,7 +256,8 @@ class Drain(wiring.Component):
         m.d.comb += slowly.eq(final & heap)
         m.d.comb += keep.addr.eq((taken - 1)[:len(taken)])
         m.d.comb += keep.data.eq(total)
-        m.d.comb += keep.en.eq(ready & ~final)
+        m.d.sync += kept.eq(leave & ~final)
+        m.d.comb += keep.en.eq(kept)
         m.d.comb += partial.addr.eq((taken + begin)[:len(taken)])
 
         # Planes leave before other values come.
@@ -261,8 +266,7 @@ class Drain(wiring.Component):
         blocked = Signal()
         working = Signal()
         ended   = Signal()  # with the sum that is being written
-        later    = Signal()  # the next capture may come
-        soon  = Signal()  # but the place of an octet is needed a cycle longer
+        soon    = Signal(3)  # the next capture may come; but the place of an octet stays longer
         with m.If(gather.left):
             m.d.sync += leaves.eq(0)
         with m.If(leave & turns):
@@ -270,10 +274,9 @@ class Drain(wiring.Component):
         m.d.comb += blocked.eq(leaves & self.harvest.final)
         m.d.comb += start.eq((self.capture | waiting) & ~blocked)
         m.d.sync += waiting.eq((self.capture | waiting) & blocked)
-        m.d.comb += self.resting.eq(~working & ~leaves & ~shifted & gather.resting)
-        m.d.sync += soon.eq(0)
-        m.d.sync += later.eq(soon)
-        with m.If(Mux(octets, later, soon) | (gather.leaving & late & ~working)):
+        m.d.comb += self.resting.eq(~working & ~leaves & ~shifted & ~gather.valid & gather.resting)
+        m.d.sync += soon.eq(soon << 1)
+        with m.If(Mux(octets, soon[2], soon[0]) | (gather.leaving & late & ~working)):
             m.d.comb += self.drained.eq(1)
         with m.FSM(name="state"):
             with m.State("IDLE"):
@@ -304,7 +307,7 @@ class Drain(wiring.Component):
                 with m.Else():
                     m.d.comb += step.eq(layer.stride)
                     m.d.comb += leave.eq(1)
-                    m.d.sync += soon.eq(early & ~late & ~sole)
+                    m.d.sync += soon[0].eq(early & ~late & ~sole)
                     with m.If(ends):
                         m.next = "FLUSH"
                     with m.Elif(turns):
@@ -312,8 +315,7 @@ class Drain(wiring.Component):
 
             with m.State("FLUSH"):
                 m.d.comb += working.eq(1)
-                with m.If(sole):
-                    m.d.comb += self.drained.eq(1)
+                m.d.sync += soon[0].eq(sole)
                 m.next = "IDLE"
 
             with m.State("STEP"):
@@ -342,7 +344,7 @@ class Drain(wiring.Component):
                 with m.If(sums):
                     m.next = "WRITE"
                 with m.Elif(ends):
-                    m.d.sync += soon.eq(~late)
+                    m.d.sync += soon[0].eq(~late)
                     m.next = "FLUSH"
                 with m.Elif(turns):
                     m.next = "WAIT"

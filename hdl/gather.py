@@ -17,14 +17,15 @@ SUM_OCTETS = 4
 class Gather(wiring.Component):
     """Takes the values of a layer one by one, and writes them as `hdl.isa.Target` tells.
 
-    Values are kept in rows, one for each of ``pe`` channels, or, of octets, of a word. Where a window is pooled, the greater
-    of a value and of its channel's value before stays. Bits leave when there is a row of every
-    channel, and it is the last of its window, all at once. Planes leave one by one from then on,
-    the lowest first: in each cycle where they are in the way, or come of the fixed-point unit; else
-    in every other one, which gives way to reading. No value may come meanwhile. Octets leave at once.
+    Values are kept in rows, one for each of ``pe`` channels, or, of octets, of a word. Where a
+    window is pooled, the greater of a value and of its channel's value before stays. Bits leave
+    when there is a row of every channel, and it is the last of its window, all at once. Planes
+    leave one by one from then on, the lowest first: in each cycle where they are in the way, or
+    come of the fixed-point unit; else in every other one, which gives way to reading. No value may
+    come meanwhile. Octets leave at once.
 
-    Bits and planes of the first channels of a word clear its others, so that a tensor need not fill
-    its words up.
+    Bits and planes of the first channels of a word clear its others, so a tensor need not fill its
+    words up.
 
     What is to be written waits in a register until the memory has time, or until the next comes.
 
@@ -45,7 +46,8 @@ class Gather(wiring.Component):
     ends : In(1)
         The next value is one of another pixel.
     sum_valid : In(1)
-        There is a sum, ``sum`` (In(signed(32))), which stays for a cycle more.
+        There is a sum, ``sum`` (In(signed(32))), which stays for a cycle more; ``sum_ends`` (In(1))
+        tells of it what ``ends`` does of a value.
     write : Out(memory_width // 8)
         Octets of the activation memory that are to be written at ``address``, from
         ``write_data``; stays until ``grant`` (In(1)).
@@ -72,6 +74,7 @@ class Gather(wiring.Component):
             "ends":       In(1),
             "sum_valid":  In(1),
             "sum":        In(signed(8 * SUM_OCTETS)),
+            "sum_ends":   In(1),
             "write":      Out(config.memory_width // 8),
             "address":    Out(range(config.memory_depth)),
             "write_data": Out(config.memory_width),
@@ -156,7 +159,7 @@ class Gather(wiring.Component):
             m.d.sync += pixel.eq(pixel + 1)
         with m.If(emit):
             m.d.sync += place.eq(Mux(fresh | (planes & first), self.output, place) + onward)
-            m.d.sync += another.eq(Mux(sums, self.ends, ended))
+            m.d.sync += another.eq(Mux(sums, self.sum_ends, ended))
             m.d.sync += fresh.eq(0)
         with m.If(self.start):
             m.d.sync += fresh.eq(1)

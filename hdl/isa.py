@@ -13,7 +13,8 @@ from amaranth.lib import data
 
 
 __all__ = ["HEADER", "HEADER_HALVES", "LAYER_HALVES", "LOOPS", "MAGIC", "SERIAL", "VERSION",
-           "WALK_HALVES", "Activation", "Cause", "Feed", "Head", "Layer", "Loop", "Opcode", "Target", "Walk"]
+           "WALK_HALVES", "Activation", "Cause", "Feed", "Head", "Layer", "Loop", "Opcode",
+           "Target", "Walk"]
 
 
 VERSION = 3
@@ -113,11 +114,11 @@ WALK_HALVES = Walk.size // 16
 # in heap order (the children of node i are 2i and 2i + 1), each less its parent's, so that adding
 # the levels met on the way compares with each.
 #
-# In a layer of the array, PART are the bit planes of the input: sums double from each to the next.
-# The first level of a channel is added as they come: its `SERIAL` highest bits are what would be its
-# lowest, of which each plane behind the first takes one, the highest first; the others are added to
-# the first plane. In one of the fixed-point unit they are tiles whose weights
-# follow each other, and whose bits are gathered; with other targets there is one.
+# In a layer of the array, PART are the bit planes of the input, and sums double from each to the
+# next. The first level of a channel is added as they come: its `SERIAL` highest bits hold what would
+# be its lowest, of which each plane behind the first takes one, the highest first; the others are
+# added to the first plane. In a layer of the fixed-point unit PART are tiles whose weights follow
+# each other, and whose bits are gathered; with other targets there is one.
 #
 # Weights of a tile are used again in every pass, or group of parts; so all of them must fit the
 # weight queue at once, unless there is but one.

@@ -141,10 +141,9 @@ class Results:
             closes = not layer["pool"] or (
                 at.flags["window_last"] and pixel == len(sums) - 1)
             if layer["target"] == Target.SUMS:
-                for total, of_channel in zip(of_pixel, levels, strict=True):
-                    self.write(place, (int(total) + of_channel[0]).to_bytes(4, "little", signed=True))
-                    place += 4
-                place += 4 * (layer["pitch"] - 1)
+                made = np.array(of_pixel) + [of_channel[0] for of_channel in levels]
+                self.write(place, made.astype("<i4").tobytes())
+                place += 4 * (len(made) - 1 + layer["pitch"])
                 continue
             self._row += [self.value(int(total), of_channel)
                           for total, of_channel in zip(of_pixel, levels, strict=True)]
