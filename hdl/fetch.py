@@ -41,7 +41,7 @@ class Fetch(wiring.Component):
     request, address, write, write_data : Out
         Access to the activation memory, a read where ``write`` is 0.
     grant, read_data : In
-        The access is made in this cycle; what it reads comes in the next. A write must be granted.
+        The access is made in this cycle; what it reads comes in the next.
     """
     def __init__(self, config):
         self._config = config
@@ -102,15 +102,17 @@ class Fetch(wiring.Component):
             m.d.comb += self.part.eq(place[inner:])
             m.d.comb += self.part_data.eq(halves.payload.replicate(lanes))
 
+        low = Signal(16)  # the halfword that was taken last
         m.d.comb += self.half.eq(halves.payload)
         m.d.comb += self.address.eq(address)
-        m.d.comb += self.write_data.eq(halves.payload.replicate(lanes))
+        m.d.comb += self.write_data.eq(low.replicate(lanes))
 
-        low = Signal(16)
         wide = opcode == Opcode.LEVELS_WIDE
         m.d.comb += self.level.eq(Mux(wide, Cat(low, halves.payload), halves.payload.as_signed()))
 
         taken = halves.valid & halves.ready
+        with m.If(taken):
+            m.d.sync += low.eq(halves.payload)
         with m.FSM(name="state"):
             with m.State("HEAD"):
                 m.d.comb += halves.ready.eq(1)
@@ -178,7 +180,6 @@ class Fetch(wiring.Component):
             with m.State("LEVELS"):
                 m.d.comb += halves.ready.eq(self.level_space)
                 with m.If(taken):
-                    m.d.sync += low.eq(halves.payload)
                     m.d.sync += place.eq(wide & ~place[0])
                     with m.If(~wide | place[0]):
                         m.d.comb += self.level_write.eq(1)
@@ -187,14 +188,18 @@ class Fetch(wiring.Component):
                             m.next = "HEAD"
 
             with m.State("STORE"):
-                # Nobody else wants the memory while the resident section is carried out.
-                m.d.comb += self.request.eq(halves.valid)
                 m.d.comb += halves.ready.eq(1)
-                m.d.comb += self.write.eq(0b11 << (lane << 1))
                 with m.If(taken):
+                    m.next = "WRITE"
+
+            with m.State("WRITE"):
+                m.d.comb += self.request.eq(1)
+                m.d.comb += self.write.eq(0b11 << (lane << 1))
+                with m.If(self.grant):
                     m.d.sync += place.eq(Mux(lane == lanes - 1, 0, place + 1))
                     m.d.sync += address.eq(address + (lane == lanes - 1))
                     m.d.sync += count.eq(count - 1)
+                    m.next = "STORE"
                     with m.If(count == 1):
                         m.next = "HEAD"
 

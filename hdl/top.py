@@ -18,7 +18,6 @@ from hdl.isa import VERSION, Cause
 from hdl.link import Link
 from hdl.loader import Loader
 from hdl.memory import ActivationMemory
-from hdl.protocol import Status
 from hdl.walker import Walker
 from hdl.weights import LevelQueue, WeightQueue
 
@@ -189,13 +188,12 @@ class Accelerator(wiring.Component):
             m.d.comb += memory.address.eq(access.payload.address[inner:])
             m.d.comb += memory.write.eq(
                 (access.valid & access.payload.write) << access.payload.address[:inner])
-        # Who may write is known long before: the drain while a frame runs, the resident section
-        # while the loader starts, the host at other times.
+        # The host writes only where no packets are carried out.
         m.d.comb += memory.write_data.eq(access.payload.data.replicate(config.memory_width // 8))
-        with m.If(loader.status == Status.RUNNING):
-            m.d.comb += memory.write_data.eq(drain.write_data)
-        with m.If(loader.status == Status.STARTING):
+        with m.If(fetch.write.any()):
             m.d.comb += memory.write_data.eq(fetch.write_data)
+        with m.If(results):
+            m.d.comb += memory.write_data.eq(drain.write_data)
 
         m.d.comb += counters.address.eq(access.payload.address)
         m.d.sync += asked.eq(access.valid & access.ready & ~access.payload.write)
