@@ -16,7 +16,7 @@ struct Simulation {
     cxxrtl_design::p_top top;
     flash_chip *chip = nullptr;
     std::vector<uint8_t> memory;        // what was written to the activation memory
-    std::vector<uint8_t> written;       // and where
+    std::vector<std::vector<uint8_t>> left;  // the same, when each layer of the frame had ended
     uint64_t counts[LAYERS * CAUSES] = {};
     uint64_t cycles = 0, frame_cycles = 0, flash_cycles = 0;
     int layer = 0;
@@ -83,6 +83,7 @@ struct Simulation {
             memset(counts, 0, sizeof counts);
             frame_cycles = flash_cycles = 0;
             layer = 0;
+            left.clear();
         }
         counting = now;
         if (now) {
@@ -98,9 +99,9 @@ struct Simulation {
                 if (mask >> i & 1) {
                     memory[at + i] = uint8_t(
                         top.p_probe____write__data.data[i / 4] >> i % 4 * 8);
-                    written[at + i] = 1;
                 }
         }
+        if (now && top.p_probe____end.get<uint8_t>()) left.push_back(memory);
     }
 
     void cycle() {
@@ -123,7 +124,6 @@ Simulation *sim_create(uint32_t flash_size, double step_ns, int start, int part,
     sim->divisor = divisor;
     const size_t octets = sim->top.p_probe____write.bits;
     sim->memory.resize((size_t(1) << sim->top.p_probe____address.bits) * octets);
-    sim->written.resize(sim->memory.size());
     sim->top.p_rx.set<uint8_t>(1);
     // Memory holds anything at power-up.
     auto &activations = sim->top.memory_p_accelerator_2e_memory_2e_memory;
@@ -177,9 +177,11 @@ uint64_t sim_cycles(const Simulation *sim, int which) {
     return which == 0 ? sim->cycles : which == 1 ? sim->frame_cycles : sim->flash_cycles;
 }
 
-size_t sim_memory(const Simulation *sim, size_t offset, uint8_t *bytes, size_t count) {
-    if (offset + count > sim->memory.size()) return 0;
-    memcpy(bytes, sim->memory.data() + offset, count);
+// What was in the memory when a layer of the last frame had ended.
+size_t sim_memory(const Simulation *sim, size_t layer, size_t offset, uint8_t *bytes,
+                  size_t count) {
+    if (layer >= sim->left.size() || offset + count > sim->memory.size()) return 0;
+    memcpy(bytes, sim->left[layer].data() + offset, count);
     return count;
 }
 

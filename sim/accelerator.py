@@ -105,11 +105,12 @@ class Simulation:
         count = self._library.sim_receive(self._sim, buffer, max_bytes)
         return buffer.raw[:count]
 
-    def memory(self, offset, count):
-        """What was written to the activation memory."""
+    def memory(self, layer, offset, count):
+        """What the activation memory held when a layer of the last frame had ended."""
         buffer = ctypes.create_string_buffer(count)
-        if self._library.sim_memory(self._sim, offset, buffer, count) != count:
-            raise ValueError(f"'offset' must lie in the memory, not {offset!r}")
+        if self._library.sim_memory(self._sim, layer, offset, buffer, count) != count:
+            raise ValueError(f"'layer' must have ended, and 'offset' lie in the memory, "
+                             f"not {layer!r} and {offset!r}")
         return buffer.raw
 
     @property
@@ -160,8 +161,8 @@ def library(config):
         ("sim_receive", ctypes.c_size_t, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]),
         ("sim_counts", None, [ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint64)]),
         ("sim_cycles", ctypes.c_uint64, [ctypes.c_void_p, ctypes.c_int]),
-        ("sim_memory", ctypes.c_size_t, [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p,
-                                         ctypes.c_size_t]),
+        ("sim_memory", ctypes.c_size_t, [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t,
+                                         ctypes.c_char_p, ctypes.c_size_t]),
         ("sim_complaints", ctypes.c_size_t, [ctypes.c_void_p]),
         ("sim_complaint", ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_size_t]),
     ):

@@ -61,18 +61,17 @@ class Rtl:
     def trace(self, x: np.ndarray) -> dict[str, np.ndarray | None]:
         """Return the tensor that every layer leaves, (frames, ...) of int64, by name.
 
-        The last comes over the serial line, the others straight from the simulated memory. None
-        stands for one that is not there after a frame: it was pooled as it was made, or its place
-        was needed again.
+        The last comes over the serial line, the others straight from the simulated memory, as it
+        was when their layer had ended. None stands for one that never is in memory: it was pooled
+        as it was made.
         """
         steps = [step.output for step in self.schedule.parts.body]
         made: dict[str, list[np.ndarray]] = {
-            name: [] for name in steps if name in self.schedule.kept}
-        last = self.schedule.output.name
+            lowered.task.output: [] for lowered in self.schedule.layers}
         for frame in self.inputs(x):
             output = self.output(frame)
-            for name, tensors in made.items():
-                tensors.append(output if name == last else self.tensor(name))
+            for layer, tensors in enumerate(made.values()):
+                tensors.append(output if layer == len(made) - 1 else self.tensor(layer))
         return {name: np.stack(made[name]) if name in made else None for name in steps}
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
@@ -93,10 +92,10 @@ class Rtl:
         self.accelerator.run()
         return made.unpack(self.accelerator.read(made.address, made.octets))
 
-    def tensor(self, name: str) -> np.ndarray:
+    def tensor(self, layer: int) -> np.ndarray:
         """Return what a layer of the last frame left, unseen by the host."""
-        place = self.schedule.places[name]
-        return place.unpack(self.simulation.memory(place.address, place.octets))
+        place = self.schedule.places[self.schedule.layers[layer].task.output]
+        return place.unpack(self.simulation.memory(layer, place.address, place.octets))
 
     # What the last frame took
 
