@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from compiler.perf_task import Pass, Task
 from compiler.perf_units import Drain, Feeder, Fetch, Flash, Job, Walker
 from compiler.schedule.packets import Packet
-from compiler.schedule.plan import Schedule
 from hdl.config import Config
 from hdl.counters import LAYERS
 from hdl.flash import FlashTiming
@@ -66,7 +65,17 @@ class Performance:
         return first
 
 
-def estimate(schedule: Schedule) -> Performance:
+class Programmed(Protocol):
+    """What has a program for a configuration: a schedule."""
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def program(self) -> Sequence[Packet]: ...
+
+
+def estimate(schedule: Programmed) -> Performance:
     """Return the cycles of a frame of ``schedule``."""
     return simulate(schedule.config, schedule.program)
 
@@ -291,16 +300,16 @@ class Machine:
         and how much of it is left. Only where a pass begins."""
         flash, fetch, drain = self.flash, self.fetch, self.drain
         return (flash.wait, flash.free, flash.fetched, flash.shown,
-                fetch.index, fetch.left, fetch.head, fetch.place, fetch.arriving, fetch.holds,
-                fetch.weights, fetch.seen, fetch.freeing, fetch.levels,
-                drain.works, drain.emits, drain.releases, drain.early, drain.leaves, drain.pending,
-                drain.filled, self.draining, self.segment)
+                fetch.index, fetch.left, fetch.head, fetch.place, fetch.arriving, fetch.stores,
+                fetch.holds, fetch.weights, fetch.seen, fetch.freeing, fetch.levels,
+                drain.works, drain.emits, drain.releases, drain.early, drain.leaves,
+                drain.pending, drain.filled, self.draining, self.segment)
 
     @state.setter
     def state(self, state: State) -> None:
         flash, fetch, drain = self.flash, self.fetch, self.drain
         (flash.wait, flash.free, flash.fetched, flash.shown,
-         fetch.index, fetch.left, fetch.head, fetch.place, fetch.arriving, fetch.holds,
-         fetch.weights, fetch.seen, fetch.freeing, fetch.levels,
-         drain.works, drain.emits, drain.releases, drain.early, drain.leaves, drain.pending,
-         drain.filled, self.draining, self.segment) = state
+         fetch.index, fetch.left, fetch.head, fetch.place, fetch.arriving, fetch.stores,
+         fetch.holds, fetch.weights, fetch.seen, fetch.freeing, fetch.levels,
+         drain.works, drain.emits, drain.releases, drain.early, drain.leaves,
+         drain.pending, drain.filled, self.draining, self.segment) = state

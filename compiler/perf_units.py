@@ -87,13 +87,11 @@ class Job:
                 return cls(opcode, count, bits // 16)
             case Opcode.RESIDENT | Opcode.RESIDENT_FIXED:
                 return cls(opcode, count, bits // config.memory_width)
-            case Opcode.LEVELS:
+            case Opcode.LEVELS | Opcode.STORE:
                 return cls(opcode, count, 1)
             case Opcode.LEVELS_WIDE:
                 return cls(opcode, count, 2)
-            case Opcode.END:
-                return cls(opcode, 0, 0)
-        raise ValueError(f"A packet of a program must not be {opcode.name}")
+        return cls(opcode, 0, 0)
 
 
 @dataclass(slots=True)
@@ -108,6 +106,7 @@ class Fetch:
     place: int = 0      # of the present item, what has come
     left: int = 0       # items
     arriving: int = 0   # 1: a part of a word is read from the memory; 2: the last part
+    stores: bool = False  # a halfword waits for the memory
     holds: bool = False  # the descriptor of a layer that has not ended
     weights: int = 0    # words in the queue that are not free
     seen: int = 0       # of them, those that this pass has used
@@ -149,12 +148,19 @@ class Fetch:
             if idle and not self.holds:
                 self._next()
             return False
+        if self.stores:
+            if memory:
+                self.stores = False
+                self._advance(job)
+            return False
         if not valid:
             return False
         if opcode in LEVELS:
             if levels == self.level_depth:
                 return False
             self.levels += self._advance(job)
+        elif opcode == Opcode.STORE:
+            self.stores = True
         elif opcode == Opcode.LAYER:
             if self.holds:
                 return False

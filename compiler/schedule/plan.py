@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from compiler.ir import Graph
+from compiler.perf import simulate
 from compiler.schedule import packets as make
 from compiler.schedule.image import Image
 from compiler.schedule.layout import Placement
 from compiler.schedule.lower import Lowered
 from compiler.schedule.packets import Packet
-from compiler.schedule.places import place, surviving
-from compiler.schedule.residency import Load, residents
+from compiler.schedule.places import place, rooms
+from compiler.schedule.program import Writer
+from compiler.schedule.residency import Choice, Load, choices
 from compiler.schedule.tasks import tasks_of
 from compiler.schedule.tiles import Tile, tiles
 from compiler.schedule.units import choose
@@ -24,9 +23,9 @@ from compiler.stages import Parts, split
 from hdl.config import Config
 
 
-__all__ = ["Schedule", "schedule"]
+__all__ = ["Draft", "Schedule", "draft", "schedule"]
 
-Array = np.ndarray[Any, Any]
+TRIED = 4  # schedules that are simulated, of those that an estimate finds the best
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,10 @@ class Schedule:
     parts: Parts
     layers: tuple[Lowered, ...]
     places: Mapping[str, Placement]  # of the input of the first layer, and of every layer's output
-    kept: tuple[str, ...]            # tensors that are there after a frame
     resident: tuple[Packet, ...]
     program: tuple[Packet, ...]
     resident_octets: int             # of weights
-    streamed_octets: int
+    streamed_octets: int             # of weights, for every frame, by way of the memory or not
 
     @property
     def input(self) -> Placement:
@@ -67,70 +65,61 @@ class Schedule:
                      make.encode(self.program).tobytes(), meta)
 
 
-def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None) -> Schedule:
-    """Schedule an integer graph for an accelerator.
+@dataclass(frozen=True)
+class Draft:
+    """A network as the accelerator runs it, before it is known where its weights lie."""
 
-    What tensors leave of the activation memory, up to ``resident_limit`` octets, holds weights.
+    config: Config
+    graph: Graph
+    parts: Parts
+    layers: tuple[Lowered, ...]
+    places: tuple[Placement, ...]
+    work: tuple[tuple[Tile, ...], ...]  # the tiles of every layer
+
+    @property
+    def loads(self) -> list[Load]:
+        """What the tiles of all layers cost."""
+        return [Load(len(tile.weights), tile.weights.size, lowered.cycles, at, len(tile.levels))
+                for at, (lowered, own) in enumerate(zip(self.layers, self.work, strict=True))
+                for tile in own]
+
+    def schedule(self, choice: Choice) -> Schedule:
+        """Put the weights where they were chosen to be."""
+        writer = Writer(self.config, choice, [tile for own in self.work for tile in own])
+        for lowered, own, source, output in zip(self.layers, self.work, self.places,
+                                                self.places[1:], strict=False):
+            descriptor = describe(lowered, source.address, output.address)
+            writer.add(make.layer(lowered.task.name, descriptor), len(own), fixed=lowered.fixed)
+        resident = 2 * sum(packet.count for packet in writer.resident)
+        return Schedule(
+            config=self.config, graph=self.graph, parts=self.parts, layers=self.layers,
+            places={placed.name: placed for placed in self.places},
+            resident=(*writer.resident, make.end()), program=(*writer.program, make.end()),
+            resident_octets=resident,
+            streamed_octets=sum(load.octets for load in self.loads) - resident,
+        )
+
+
+def draft(graph: Graph, config: Config) -> Draft:
+    """Shape the layers of an integer graph, and place its tensors.
+
     Raises UserError for a network that the accelerator cannot run.
     """
     parts = split(graph)
     layers = choose(tasks_of(parts), config)
     places = place([(layers[0].task.layer.input, layers[0].source),
                     *((lowered.task.output, lowered.output) for lowered in layers)], config)
-    free = max(placed.end for placed in places)
-    room = config.memory_depth * config.memory_width // 8 - free
-    if resident_limit is not None:
-        room = min(room, resident_limit)
-
-    work = [list(tiles(lowered, config)) for lowered in layers]
-    loads = [Load(len(tile.weights), tile.weights.size, layers[at].cycles, at)
-             for at, of_layer in enumerate(work) for tile in of_layer]
-    writer = Writer(config, free, residents(loads, room, config))
-    for lowered, of_layer, source, output in zip(layers, work, places, places[1:], strict=False):
-        descriptor = describe(lowered, source.address, output.address)
-        writer.add(make.layer(lowered.task.name, descriptor), of_layer, fixed=lowered.fixed)
-    total, kept = sum(load.octets for load in loads), b"".join(writer.stored)
-    return Schedule(
-        config=config, graph=graph, parts=parts, layers=layers,
-        places={placed.name: placed for placed in places}, kept=surviving(places),
-        resident=(*make.store(writer.first, kept, octets=writer.step), make.end()),
-        program=(*writer.program, make.end()),
-        resident_octets=len(kept), streamed_octets=total - len(kept),
-    )
+    return Draft(config, graph, parts, layers, places,
+                 tuple(tuple(tiles(lowered, config)) for lowered in layers))
 
 
-class Writer:
-    """Writes the packets of a program, layer by layer.
+def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None) -> Schedule:
+    """Schedule an integer graph for an accelerator, so that a frame takes few cycles.
 
-    Weights of the tiles that are ``chosen`` stay in the memory, from the octet ``free`` on.
+    What tensors leave of the activation memory, up to ``resident_limit`` octets, holds weights.
+    Raises UserError for a network that the accelerator cannot run.
     """
-
-    def __init__(self, config: Config, free: int, chosen: list[bool]) -> None:
-        self.step = config.memory_width // 8
-        self.first = self.at = free // self.step
-        self.program: list[Packet] = []
-        self.stored: list[bytes] = []
-        self._depth = min(config.weight_depth, make.MAX_COUNT)
-        self._chosen = iter(chosen)
-
-    def add(self, layer: Packet, tiles_: list[Tile], *, fixed: bool) -> None:
-        """Add the tiles of a layer, and its descriptor.
-
-        The descriptor waits for the layer before. What the queues hold may come ahead of it: the
-        levels of the first tile, and as many of its weights.
-        """
-        begin = len(self.program) + 2
-        for tile in tiles_:
-            self.program.append(make.levels(tile.levels))
-            stays = next(self._chosen)
-            for at in range(0, len(tile.weights), self._depth):
-                self._add_weights(tile.weights[at:at + self._depth], stays, fixed)
-        self.program.insert(begin, layer)
-
-    def _add_weights(self, words: Array, stays: bool, fixed: bool) -> None:
-        if not stays:
-            self.program.append(make.weights(words, fixed=fixed))
-            return
-        self.program.append(make.resident(len(words), self.at, fixed=fixed))
-        self.stored.append(words.tobytes())
-        self.at += words.size // self.step
+    made = draft(graph, config)
+    found = choices(made.loads, rooms(made.places, config, resident_limit), config)
+    return min((made.schedule(choice) for choice in found[:TRIED]),
+               key=lambda plan: simulate(config, plan.program).frame)

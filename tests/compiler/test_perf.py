@@ -1,16 +1,19 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from compiler.errors import UserError
 from compiler.ir import Binary, Conv, Dense, Graph, Input, Threshold
 from compiler.perf import Machine, estimate, simulate
 from compiler.schedule import packets as make
-from compiler.schedule.plan import schedule
+from compiler.schedule.plan import draft, schedule
 from hdl.config import Config
 from hdl.flash import FlashTiming
 from hdl.isa import Cause, Opcode
 from tests.compiler.codegen.networks import activations, weights
+from tests.compiler.schedule.choosing import any_choice
+from tests.compiler.schedule.pictures import random_picture_network
 from tests.sim.networks import random_network
 
 
@@ -143,9 +146,37 @@ def test_what_repeats_is_skipped(monkeypatch):
     assert steps < found.frame / 5
 
 
-def test_no_stores():
-    program = make.store(0, bytes(8), octets=8)
-    plan = schedule(array_network(9, 9), Config())
-    layer = next(packet for packet in plan.program if packet.opcode is Opcode.LAYER)
-    with pytest.raises(ValueError, match="^A packet of a program must not be STORE$"):
-        simulate(Config(), [layer, *program])
+def store_plans(config, seed):
+    """A schedule with any use of the memory, which may store weights within a frame."""
+    rng = np.random.default_rng(seed)
+    graph = random_picture_network(rng)
+    try:
+        made = draft(graph, config)
+    except UserError:
+        reject()
+    return made.schedule(any_choice(rng, made))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds)
+def test_skipping_changes_nothing_where_weights_are_stored(seed):
+    config = Config()
+    plan = store_plans(config, seed)
+    found = simulate(config, plan.program)
+    if found.frame < 20_000:
+        assert found == simulate(config, plan.program, skip=False)
+
+
+def test_stores_take_two_cycles_a_halfword():
+    """Where nobody else wants the memory, and the flash has them."""
+    config = Config()
+    plan = schedule(array_network(64, 8), config, resident_limit=0)
+    layer = next(at for at, packet in enumerate(plan.program) if packet.opcode is Opcode.LAYER)
+    before = estimate(plan).frame
+    ends = {}
+    for octets in (40, 400):
+        stores = make.store(100, bytes(octets), octets=8)
+        program = (*plan.program[:layer], *stores, *plan.program[layer:])
+        ends[octets] = simulate(config, program).frame
+    assert ends[40] == before + 4 + 40
+    assert ends[400] == ends[40] + 360

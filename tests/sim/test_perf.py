@@ -1,5 +1,7 @@
 """The performance model against the gateware: equal, cycle for cycle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,12 +12,13 @@ from compiler.ir import Binary, Conv, Dense, Flatten, Graph, Input, MaxPool, Thr
 from compiler.models import DEFAULT, held_back, network
 from compiler.passes import to_integer
 from compiler.perf import estimate
-from compiler.schedule.plan import schedule
+from compiler.schedule.plan import draft, schedule
 from hdl.config import Config
-from hdl.isa import Cause
+from hdl.isa import Cause, Opcode
 from sim.rtl import Rtl
 from tests.compiler.codegen.networks import activations, weights
 from tests.compiler.frontends.real_data import mnist_test, shared
+from tests.compiler.schedule.choosing import any_choice, stored_octets
 from tests.compiler.schedule.pictures import random_picture_network
 from tests.sim.networks import random_frames, random_network
 from tests.sim.tinbinn import tinbinn
@@ -35,6 +38,7 @@ def check(plan, x):
     """
     rtl, expected = Rtl(plan), estimate(plan)
     made = rtl.trace(x)
+    assert all(made[lowered.task.output] is not None for lowered in plan.layers)
     for node, values in golden.trace(plan.graph, x):
         if made.get(node.name) is not None:
             np.testing.assert_array_equal(made[node.name], values, err_msg=node.name)
@@ -101,6 +105,43 @@ def test_random_pictures_other_config(seed):
 @pytest.mark.parametrize("seed", range(1000, 1100))
 def test_many_pictures(name, seed):
     check_pictures(CONFIGS[name], seed)
+
+
+def stored(config, seed):
+    """A random network over pictures, with weights that are stored within a frame."""
+    rng = np.random.default_rng(seed)
+    while True:
+        try:
+            made = draft(random_picture_network(rng), config)
+        except UserError:
+            continue
+        plan = made.schedule(any_choice(rng, made))
+        if stored_octets(plan) and plan.streamed_octets < 50_000:
+            return plan
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("seed", range(8))
+def test_stores_within_a_frame(name, seed):
+    plan = stored(CONFIGS[name], seed)
+    check(plan, random_frames(np.random.default_rng(seed), plan.graph, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("seed", range(1000, 1100))
+def test_many_stores_within_a_frame(name, seed):
+    plan = stored(CONFIGS[name], seed)
+    check(plan, random_frames(np.random.default_rng(seed), plan.graph, 2))
+
+
+def test_a_store_at_a_wrong_place_is_seen():
+    """An address further, and a word of weights is another."""
+    plan = stored(CONFIGS["default"], 0)
+    moved = tuple(replace(packet, address=packet.address + 1)
+                  if packet.opcode is Opcode.STORE else packet for packet in plan.program)
+    with pytest.raises(AssertionError):
+        check(replace(plan, program=moved), random_frames(np.random.default_rng(0), plan.graph, 2))
 
 
 def test_more_layers_than_counters():

@@ -45,10 +45,12 @@ class Machine:
         self.memory = np.random.default_rng(seed).integers(0, 256, octets, np.uint8)
         self.program = np.frombuffer(parts.program, "<u2")
         self.layers, self.weights, self.levels = deque(), [], []
+        self.left = []  # the memory, when each layer of the last frame had ended
         self.carry_out(np.frombuffer(parts.resident, "<u2"))
 
     def run(self):
         """One frame."""
+        self.left = []
         self.carry_out(self.program)
 
     def write(self, address, data):
@@ -125,6 +127,7 @@ class Machine:
             walk = {loop: fields_of(Walk, data[loop * size:(loop + 1) * size]) for loop in Loop}
             layer = fields_of(Layer, data[len(Loop) * size:])
             yield from self.layer(walk, layer)
+            self.left.append(self.memory.copy())
             self.layers.popleft()
 
     def layer(self, walk, layer):
