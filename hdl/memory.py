@@ -16,7 +16,7 @@ SPRAM_WIDTH, SPRAM_DEPTH = 16, 16384
 class ActivationMemory(wiring.Component):
     """One port, ``memory_width`` bits at each of ``memory_depth`` addresses.
 
-    An access a cycle: a write of the octets in ``write``, or, where that is zero, a read whose
+    An access a cycle: a write of the octets in ``mask`` where ``write`` is set, else a read whose
     ``read_data`` comes in the next cycle. On iCE40 UltraPlus it is made of SPRAM, which holds
     anything at power-up.
     """
@@ -24,7 +24,8 @@ class ActivationMemory(wiring.Component):
         self._config = config
         super().__init__({
             "address":    In(range(config.memory_depth)),
-            "write":      In(config.memory_width // 8),
+            "write":      In(1),
+            "mask":       In(config.memory_width // 8),
             "write_data": In(config.memory_width),
             "read_data":  Out(config.memory_width),
         })
@@ -40,12 +41,12 @@ class ActivationMemory(wiring.Component):
 
         if is_up5k:
             for index in range(config.memory_width // SPRAM_WIDTH):
-                low, high = self.write[2 * index:2 * index + 2]
+                low, high = self.mask[2 * index:2 * index + 2]
                 m.submodules[f"spram_{index}"] = Instance("SB_SPRAM256KA",
                     i_CLOCK=ClockSignal(), i_CHIPSELECT=Const(1),
                     i_STANDBY=Const(0), i_SLEEP=Const(0), i_POWEROFF=Const(1),
                     i_ADDRESS=Cat(self.address, Const(0, 14 - len(self.address))),
-                    i_WREN=low | high, i_MASKWREN=Cat(low, low, high, high),
+                    i_WREN=self.write, i_MASKWREN=Cat(low, low, high, high),
                     i_DATAIN=self.write_data.word_select(index, SPRAM_WIDTH),
                     o_DATAOUT=self.read_data.word_select(index, SPRAM_WIDTH),
                 )
@@ -56,9 +57,9 @@ class ActivationMemory(wiring.Component):
             read = memory.read_port()
             m.d.comb += write.addr.eq(self.address)
             m.d.comb += write.data.eq(self.write_data)
-            m.d.comb += write.en.eq(self.write)
+            m.d.comb += write.en.eq(Mux(self.write, self.mask, 0))
             m.d.comb += read.addr.eq(self.address)
-            m.d.comb += read.en.eq(~self.write.any())
+            m.d.comb += read.en.eq(~self.write)
             m.d.comb += self.read_data.eq(read.data)
 
         return m

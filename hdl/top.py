@@ -172,27 +172,31 @@ class Accelerator(wiring.Component):
         m.d.comb += feeder.read_data.eq(memory.read_data)
         m.d.comb += fetch.read_data.eq(memory.read_data)
         results = drain.write.any()
+        stores  = fetch.write.any()
         m.d.comb += engine.grant.eq(~drain.urgent)
         with m.If(engine.request & ~drain.urgent):
             m.d.comb += memory.address.eq(feeder.address)
         with m.Elif(results):
             m.d.comb += drain.grant.eq(1)
             m.d.comb += memory.address.eq(drain.address)
-            m.d.comb += memory.write.eq(drain.write)
+            m.d.comb += memory.write.eq(1)
         with m.Elif(fetch.request):
             m.d.comb += memory.address.eq(fetch.address)
-            m.d.comb += memory.write.eq(fetch.write)
+            m.d.comb += memory.write.eq(stores)
             m.d.comb += fetch.grant.eq(1)
         with m.Elif(~asked & ~octets.valid):
             m.d.comb += access.ready.eq(1)
             m.d.comb += memory.address.eq(access.payload.address[inner:])
-            m.d.comb += memory.write.eq(
-                (access.valid & access.payload.write) << access.payload.address[:inner])
-        # The host writes only where no packets are carried out.
+            m.d.comb += memory.write.eq(access.valid & access.payload.write)
+        # What would be written is known before it is known who has the memory. The host writes
+        # only where no packets are carried out.
+        m.d.comb += memory.mask.eq(1 << access.payload.address[:inner])
         m.d.comb += memory.write_data.eq(access.payload.data.replicate(config.memory_width // 8))
-        with m.If(fetch.write.any()):
+        with m.If(stores):
+            m.d.comb += memory.mask.eq(fetch.write)
             m.d.comb += memory.write_data.eq(fetch.write_data)
         with m.If(results):
+            m.d.comb += memory.mask.eq(drain.write)
             m.d.comb += memory.write_data.eq(drain.write_data)
 
         m.d.comb += counters.address.eq(access.payload.address)
@@ -224,7 +228,7 @@ class Accelerator(wiring.Component):
         m.d.comb += self.probe.end.eq(engine.end)
         m.d.comb += self.probe.flash_busy.eq(flash.busy)
         m.d.comb += self.probe.address.eq(memory.address)
-        m.d.comb += self.probe.write.eq(memory.write)
+        m.d.comb += self.probe.write.eq(Mux(memory.write, memory.mask, 0))
         m.d.comb += self.probe.write_data.eq(memory.write_data)
 
         return m

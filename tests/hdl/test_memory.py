@@ -22,19 +22,21 @@ async def accesses(world, config, seed, count):
     twin = [bytearray(octets) for _ in range(config.memory_depth)]
     for at in range(config.memory_depth):
         world.set("address", at)
-        world.set("write", (1 << octets) - 1)
+        world.set("write", 1)
+        world.set("mask", (1 << octets) - 1)
         world.set("write_data", 0)
         await world.tick()
     for _ in range(count):
         address = rng.choice([0, 1, config.memory_depth - 1, rng.randrange(config.memory_depth)])
-        write = rng.choice([0, 0, (1 << octets) - 1, rng.getrandbits(octets)])
+        write, mask = rng.getrandbits(1), rng.choice([(1 << octets) - 1, rng.getrandbits(octets)])
         data = rng.randbytes(octets)
         world.set("address", address)
         world.set("write", write)
+        world.set("mask", mask)
         world.set("write_data", int.from_bytes(data, "little"))
         await world.tick()
         for lane in range(octets):
-            if write >> lane & 1:
+            if write and mask >> lane & 1:
                 twin[address][lane] = data[lane]
         if not write:
             assert world.get("read_data") == int.from_bytes(twin[address], "little")
