@@ -4,6 +4,8 @@ from amaranth import *
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
 
+from boards.flash_lines import flash_lines
+
 
 __all__ = ["Ice40FlashPads"]
 
@@ -51,7 +53,7 @@ class Ice40FlashPads(wiring.Component):
         m.d.comb += sck.o[0].eq(self.sck[0])
         m.d.comb += sck.o[1].eq(self.sck[1])
 
-        for index, line in enumerate(_lines(self._port)):
+        for index, line in enumerate(flash_lines(self._port)):
             buffer = io.FFBuffer("io", line, i_domain="fast", o_domain="fast")
             m.submodules[f"io{index}"] = buffer
             m.d.comb += buffer.o.eq(self.io_o[index])
@@ -59,11 +61,3 @@ class Ice40FlashPads(wiring.Component):
             m.d.comb += self.io_i[index].eq(buffer.i)
 
         return m
-
-
-def _lines(port):
-    """Return the ports of lines 0 to 3, in both directions and without inversion."""
-    if hasattr(port, "dq"):
-        return [port.dq[index] for index in range(4)]
-    return [io.SingleEndedPort(line.io, direction="io")
-            for line in (port.copi, port.cipo, port.wp, port.hold)]

@@ -1,10 +1,11 @@
 """Clocks and pins around an accelerator on iCE40."""
 
 from amaranth import *
-from amaranth.lib import io, wiring
+from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 
 from boards.ice40_flash import Ice40FlashPads
+from boards.serial_line import connect_serial
 
 
 __all__ = ["Ice40Shell", "pll_dividers"]
@@ -66,10 +67,5 @@ class Ice40Shell(Elaboratable):
         m.submodules.flash = flash = Ice40FlashPads(platform.request("spi_flash_1x", dir="-"))
         wiring.connect(m, accelerator.pads, flash)
 
-        uart = platform.request("uart", dir="-")
-        m.submodules.rx = rx = io.Buffer("i", uart.rx)
-        m.submodules.tx = tx = io.Buffer("o", uart.tx)
-        m.d.comb += accelerator.rx.eq(rx.i)
-        m.d.comb += tx.o.eq(accelerator.tx)
-
+        connect_serial(m, platform.request("uart", dir="-"), accelerator)
         return m
