@@ -12,9 +12,9 @@ __all__ = ["Board", "Resources"]
 class Resources:
     """What a chip has, or what a design takes of it."""
 
-    lut4: int   # logic cells
+    lut4: int   # logic cells, each a LUT of four inputs
     ebr: int    # block RAMs
-    spram: int  # large single-port RAMs
+    spram: int  # large single-port RAMs, of iCE40 UltraPlus alone
     dsp: int    # multiplier blocks
 
 
@@ -25,8 +25,12 @@ class Board:
     name: str
     title: str
     chip: str
+    family: str              # "ice40" or "ecp5"
+    part: tuple[str, ...]    # the chip and its package, as nextpnr is told
     available: Resources
     clock_hz: int            # core clock that we build for
+    flash_full_rate: bool    # the pins of the flash can move two nibbles in a core cycle
     flash_continuous: bool   # the flash chip knows continuous read
+    image_offset: int        # where in the flash an image may begin: behind the bitstream, octets
     platform: Callable[[], Any]
     shell: Callable[[Any, int], Any]  # accelerator, clock_hz -> Elaboratable

