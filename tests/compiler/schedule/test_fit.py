@@ -4,7 +4,7 @@ import pytest
 
 from boards.catalogue import BOARDS
 from compiler.errors import UserError
-from compiler.schedule.fit import fit, power_of_two
+from compiler.schedule.fit import FAMILIES, fit, power_of_two
 from hdl.config import Config
 
 
@@ -16,12 +16,23 @@ def test_icebreaker():
     assert fit(BOARD).lanes >= 512
 
 
+def test_ulx3s():
+    config = fit(BOARDS["ulx3s"])
+    assert config.lanes >= 2048
+    assert config.memory_depth * config.memory_width // 8 >= 1 << 18
+
+
 @pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 def test_takes_no_more_than_there_is(board):
     config, has = fit(board), board.available
-    assert config.memory_width * config.memory_depth <= has.spram * 256 * 1024
-    assert config.fixed_pe * config.fixed_simd <= 2 * has.dsp
-    assert config.clock_hz == board.clock_hz
+    memory = config.memory_width * config.memory_depth
+    if has.spram:
+        assert memory <= has.spram * 256 * 1024
+    else:
+        assert memory + config.weight_width * config.weight_depth <= has.ebr * 16 * 1024
+    assert config.fixed_pe * config.fixed_simd <= FAMILIES[board.family].products * has.dsp
+    for fact in ("clock_hz", "image_offset", "flash_full_rate", "flash_continuous"):
+        assert getattr(config, fact) == getattr(board, fact)
 
 
 def test_facts_of_the_board_arrive():
