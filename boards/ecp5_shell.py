@@ -58,6 +58,7 @@ class Ecp5Shell(Elaboratable):
         oscillator = io.Buffer("i", platform.request(platform.default_clk, dir="-"))
         m.submodules.oscillator = oscillator
         # An output with a phase of its divider less 1 begins with the cycle of the oscillator.
+        # nextpnr knows the rates of both from the oscillator's.
         m.submodules.pll = Instance("EHXPLLL",
             a_ICP_CURRENT="12", a_LPF_RESISTOR="8",
             a_MFG_ENABLE_FILTEROPAMP="1", a_MFG_GMCREF_SEL="2",
@@ -71,8 +72,6 @@ class Ecp5Shell(Elaboratable):
             i_ENCLKOP=Const(0), i_ENCLKOS=Const(0),
             o_CLKOP=fast.clk, o_CLKOS=sync.clk, o_LOCK=locked,
         )
-        platform.add_clock_constraint(fast.clk, 2 * self._clock_hz)
-        platform.add_clock_constraint(sync.clk, self._clock_hz)
         m.submodules.reset_sync = ResetSynchronizer(~locked, domain="sync")
         m.submodules.reset_fast = ResetSynchronizer(~locked, domain="fast")
 
