@@ -90,7 +90,7 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
         with progress("writing RTLIL"):
             plan = board.platform().prepare(
                 board.shell(design, config.clock_hz), "top", synth_opts=family.synthesis,
-                script_after_read=COLLISIONS)
+                script_after_read=f"{COLLISIONS}\n{family.mapping}")
             plan.extract(work)
         with progress("synthesis (Yosys)"):
             synthesize(tools, work, folder / "yosys.log")

@@ -38,8 +38,9 @@ class Fetch(wiring.Component):
     level_space : In(1)
         Of the level queue, as the next two.
     level_write, level : Out
-    request, address, write, write_data : Out
-        Access to the activation memory, a read where ``write`` is 0.
+    request, address, stores, write, write_data : Out
+        Access to the activation memory: where ``stores`` is set, a write of the octets in
+        ``write``, else a read.
     grant, read_data : In
         The access is made in this cycle; what it reads comes in the next.
     """
@@ -63,6 +64,7 @@ class Fetch(wiring.Component):
             "level":        Out(signed(config.sum_width)),
             "request":      Out(1),
             "address":      Out(range(config.memory_depth)),
+            "stores":       Out(1),
             "write":        Out(config.memory_width // 8),
             "write_data":   Out(config.memory_width),
             "grant":        In(1),
@@ -105,6 +107,7 @@ class Fetch(wiring.Component):
         low = Signal(16)  # the halfword that was taken last
         m.d.comb += self.half.eq(halves.payload)
         m.d.comb += self.address.eq(address)
+        m.d.comb += self.write.eq(0b11 << (lane << 1))
         m.d.comb += self.write_data.eq(low.replicate(lanes))
 
         wide = opcode == Opcode.LEVELS_WIDE
@@ -194,7 +197,7 @@ class Fetch(wiring.Component):
 
             with m.State("WRITE"):
                 m.d.comb += self.request.eq(1)
-                m.d.comb += self.write.eq(0b11 << (lane << 1))
+                m.d.comb += self.stores.eq(1)
                 with m.If(self.grant):
                     m.d.sync += place.eq(Mux(lane == lanes - 1, 0, place + 1))
                     m.d.sync += address.eq(address + (lane == lanes - 1))

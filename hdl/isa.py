@@ -115,8 +115,8 @@ WALK_HALVES = Walk.size // 16
 # the levels met on the way compares with each.
 #
 # In a layer of the array, PART are the bit planes of the input, and sums double from each to the
-# next. The first level of a channel is added as they come: its `SERIAL` highest bits hold what would
-# be its lowest, of which each plane behind the first takes one, the highest first; the others are
+# next. The first level of a channel is added as they come: its `SERIAL` highest bits hold what
+# would be its lowest, of which each plane behind the first takes one, the highest first; others are
 # added to the first plane. In a layer of the fixed-point unit PART are tiles whose weights follow
 # each other, and whose bits are gathered; with other targets there is one.
 #

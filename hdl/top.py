@@ -172,7 +172,6 @@ class Accelerator(wiring.Component):
         m.d.comb += feeder.read_data.eq(memory.read_data)
         m.d.comb += fetch.read_data.eq(memory.read_data)
         results = drain.write.any()
-        stores  = fetch.write.any()
         m.d.comb += engine.grant.eq(~drain.urgent)
         with m.If(engine.request & ~drain.urgent):
             m.d.comb += memory.address.eq(feeder.address)
@@ -182,7 +181,7 @@ class Accelerator(wiring.Component):
             m.d.comb += memory.write.eq(1)
         with m.Elif(fetch.request):
             m.d.comb += memory.address.eq(fetch.address)
-            m.d.comb += memory.write.eq(stores)
+            m.d.comb += memory.write.eq(fetch.stores)
             m.d.comb += fetch.grant.eq(1)
         with m.Elif(~asked & ~octets.valid):
             m.d.comb += access.ready.eq(1)
@@ -192,7 +191,7 @@ class Accelerator(wiring.Component):
         # only where no packets are carried out.
         m.d.comb += memory.mask.eq(1 << access.payload.address[:inner])
         m.d.comb += memory.write_data.eq(access.payload.data.replicate(config.memory_width // 8))
-        with m.If(stores):
+        with m.If(fetch.stores):
             m.d.comb += memory.mask.eq(fetch.write)
             m.d.comb += memory.write_data.eq(fetch.write_data)
         with m.If(results):

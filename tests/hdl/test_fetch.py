@@ -68,7 +68,7 @@ class Queues:
             self.idle = False  # a layer begins; its descriptor is taken when it ends
         read = self.rng.getrandbits(config.memory_width)
         if world.get("request") and world.get("grant"):
-            address, write = world.get("address"), world.get("write")
+            address, write = world.get("address"), world.get("stores") and world.get("write")
             read = self.access(address, write, world.get("write_data"), read)
         self.held -= self.held > 0 and self.rng.random() < self.rates[2] / 8
         self.kept -= min(self.kept, self.rng.choice([0, 0, 1, 3])
@@ -253,7 +253,7 @@ async def stores_at_full_rate(world, config):
         await world.settle()
         world.set("grant", world.get("request"))
         await world.settle()
-        writes.append(world.get("write"))
+        writes.append(world.get("stores") and world.get("write"))
         if halves and world.get("halves__ready"):
             halves.pop(0)
         queues.look()
