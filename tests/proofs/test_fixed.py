@@ -1,14 +1,10 @@
-# amaranth: UnusedElaboratable=no
-
-"""Rounding and saturation, for every sum of 32 bits."""
+"""Rounding, for every sum of 32 bits."""
 
 import pytest
 import z3
-from amaranth.hdl import Array, Assert, Cover, Module, Mux, Signal, signed
 
-from hdl import drain, fixed
-from hdl.config import Config
-from tests.proofs.prover import Refuted, broken, prove
+from hdl import fixed
+from tests.proofs.prover import Refuted, broken
 
 
 BITS = 40  # of a symbol; the sums have 32, so nothing of what is done to them overflows
@@ -68,24 +64,6 @@ def nearest(module, shift):
         rounded < low, low, z3.If(rounded > high, high, rounded))))
 
 
-def clamped(module, folder):
-    """`saturated` gives the low octet of the value, or of the nearer end of the range of ``bits``.
-
-    The range is from ``-2 ** (bits - 1)`` to ``2 ** (bits - 1) - 1`` where it is signed, else from
-    0 to ``2 ** bits - 1``.
-    """
-    m = Module()
-    value, bits, is_signed = Signal(signed(Config().sum_width)), Signal(4), Signal()
-    octet = module.saturated(m, value, bits, is_signed)
-    low, high = (Signal(signed(17), name=name) for name in ("low", "high"))
-    m.d.comb += low.eq(Mux(is_signed, -Array(1 << n >> 1 for n in range(9))[bits], 0))
-    m.d.comb += high.eq(Array((1 << n) - 1 for n in range(9))[bits - is_signed])
-    with m.If((bits >= 1) & (bits <= 8)):
-        m.d.comb += Assert(octet == Mux(value < low, low, Mux(value > high, high, value))[:8])
-    m.d.comb += Cover(octet == 0x80)
-    prove(m, [value, bits, is_signed], folder)
-
-
 @pytest.mark.parametrize("shift", range(1, 32))
 def test_rounding(shift):
     nearest(fixed, shift)
@@ -99,17 +77,3 @@ def test_rounding(shift):
 def test_broken_rounding(right, wrong):
     with pytest.raises(Refuted):
         nearest(broken(fixed, right, wrong), 5)
-
-
-def test_saturation(tmp_path):
-    clamped(drain, tmp_path)
-
-
-@pytest.mark.parametrize(("right", "wrong"), [
-    ("with m.If(sign & ~signed)", "with m.If(sign & signed)"),
-    ("octet.eq(mask ^ sign.replicate(8))", "octet.eq(mask)"),
-    ("value[8:-1])", "value[9:-1])"),
-])
-def test_broken_saturation(tmp_path, right, wrong):
-    with pytest.raises(Refuted):
-        clamped(broken(drain, right, wrong), tmp_path)
