@@ -114,21 +114,22 @@ class Gather(wiring.Component):
             m.d.sync += joins.eq(0)
 
         # Bits are one plane.
-        active = Signal()
-        rests  = Signal()
+        rests  = Signal()  # the next plane leaves a cycle later
         first  = Signal()
         behind = Signal(3)
-        m.d.comb += turns.eq(active & ~rests)
+        onto   = Signal()  # another plane leaves
+        paced  = Signal()
         m.d.comb += self.leaving.eq(turns & first)
         m.d.comb += self.left.eq(turns & (behind == 0))
-        m.d.sync += rests.eq(turns & ~layer.fixed & ~self.hurry)
+        m.d.comb += onto.eq(turns & (behind != 0))
+        m.d.comb += paced.eq(~layer.fixed & ~self.hurry)
+        m.d.sync += turns.eq((onto & ~paced) | rests)
+        m.d.sync += rests.eq(onto & paced)
         with m.If(turns):
             m.d.sync += first.eq(0)
             m.d.sync += behind.eq(behind - 1)
-        with m.If(self.left):
-            m.d.sync += active.eq(0)
         with m.If(self.valid & self.completes & self.closes & (bits | planes)):
-            m.d.sync += active.eq(1)
+            m.d.sync += turns.eq(1)
             m.d.sync += first.eq(1)
             m.d.sync += behind.eq(layer.bits - 1)
 
@@ -173,8 +174,8 @@ class Gather(wiring.Component):
         with m.If(emit):
             m.d.sync += pending.eq(1)
             m.d.sync += made.eq(Mux(octets, newest.replicate(len(made) // 8), columns[0]))
-        m.d.comb += self.urgent.eq(pending & (emit | sums))
-        m.d.comb += self.resting.eq(~pending & ~active & ~octet)
+        m.d.comb += self.urgent.eq(pending & (turns | octet | sums))
+        m.d.comb += self.resting.eq(~pending & ~turns & ~rests & ~octet)
 
         gathered = config.pe // 8
         heads    = Signal()  # it is the first of a word, whose others are cleared
