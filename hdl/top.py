@@ -5,21 +5,15 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
-from hdl.array import XnorArray
+from hdl.core import Core
 from hdl.counters import CAUSES, LAYERS, Counters
-from hdl.drain import Drain
-from hdl.engine import Engine
-from hdl.feeder import Feeder
 from hdl.fetch import Fetch
-from hdl.fixed_unit import FixedUnit
 from hdl.flash import FlashReader
 from hdl.flash_pads import FlashPads
 from hdl.isa import VERSION, Cause
 from hdl.link import Link
 from hdl.loader import Loader
 from hdl.memory import ActivationMemory
-from hdl.walker import Walker
-from hdl.weights import LevelQueue, WeightQueue
 
 
 __all__ = ["Accelerator", "Probe"]
@@ -79,15 +73,8 @@ class Accelerator(wiring.Component):
         m.submodules.flash    = flash    = FlashReader(config)
         m.submodules.loader   = loader   = Loader(config)
         m.submodules.fetch    = fetch    = Fetch(config)
-        m.submodules.weights  = weights  = WeightQueue(config)
-        m.submodules.levels   = levels   = LevelQueue(config)
         m.submodules.memory   = memory   = ActivationMemory(config)
-        m.submodules.walker   = walker   = Walker(config)
-        m.submodules.feeder   = feeder   = Feeder(config)
-        m.submodules.engine   = engine   = Engine(config)
-        m.submodules.array    = array    = XnorArray(config)
-        m.submodules.fixed    = fixed    = FixedUnit(config)
-        m.submodules.drain    = drain    = Drain(config)
+        m.submodules.core     = core     = Core(config)
         m.submodules.counters = counters = Counters()
         m.submodules.link     = link     = Link(config, VERSION,
                                                 counter_bytes=LAYERS * CAUSES * 4)
@@ -97,70 +84,18 @@ class Accelerator(wiring.Component):
         connect(m, flash.requests, loader.requests)
         connect(m, flash.halves, loader.halves)
         connect(m, loader.packets, fetch.halves)
-        connect(m, fetch.layers, engine.layers)
         m.d.comb += loader.idle.eq(flash.idle)
         m.d.comb += loader.done.eq(fetch.done)
-        m.d.comb += fetch.idle.eq(engine.idle)
-
-        m.d.comb += fetch.weight_space.eq(weights.space)
-        m.d.comb += fetch.weight_spare.eq(weights.spare)
-        m.d.comb += weights.part.eq(fetch.part)
-        m.d.comb += weights.lanes.eq(fetch.lanes)
-        m.d.comb += weights.part_data.eq(fetch.part_data)
-        m.d.comb += weights.complete.eq(fetch.complete)
-        m.d.comb += fetch.level_space.eq(levels.space)
-        m.d.comb += levels.write.eq(fetch.level_write)
-        m.d.comb += levels.level.eq(fetch.level)
 
         # Queues to units
-        layer = fetch.layers.payload
-        m.d.comb += walker.write.eq(fetch.walk)
-        m.d.comb += walker.half.eq(fetch.half)
-        m.d.comb += walker.begin.eq(engine.begin)
-        m.d.comb += walker.step.eq(feeder.step)
-        m.d.comb += feeder.layer.eq(layer)
-        m.d.comb += feeder.begin.eq(engine.begin)
-        m.d.comb += feeder.source.eq(walker.source)
-        m.d.comb += feeder.ready.eq(walker.ready)
-        m.d.comb += feeder.last_pass.eq(walker.ended)
-        m.d.comb += feeder.turn.eq(walker.turn)
-        m.d.comb += feeder.x.eq(walker.x)
-        m.d.comb += feeder.y.eq(walker.y)
-        m.d.comb += feeder.next.eq(engine.next)
-        m.d.comb += engine.feed_valid.eq(feeder.valid)
-        m.d.comb += engine.feed_wants.eq(feeder.wants)
-        m.d.comb += engine.feed_reads.eq(feeder.reads)
-        m.d.comb += engine.feed_void.eq(feeder.void)
-        m.d.comb += engine.feed_last.eq(feeder.last)
-        connect(m, walker.flags, engine.flags)
-        m.d.comb += engine.output.eq(walker.output)
-        m.d.comb += engine.weight_valid.eq(weights.readable)
-        m.d.comb += weights.read.eq(engine.use)
-        m.d.comb += weights.free.eq(walker.flags.group_last
-                                    & (walker.flags.part_last | layer.fixed))
-        m.d.comb += weights.rewind.eq(feeder.last & ~weights.free
-                                      & (walker.flags.part_last | ~layer.fixed))
-        for unit in (array, fixed):
-            m.d.comb += unit.capture.eq(engine.capture)
-            m.d.comb += unit.shift.eq(drain.shift)
-            m.d.comb += unit.weights.eq(weights.data)
-        m.d.comb += array.activations.eq(feeder.activations)
-        m.d.comb += fixed.activations.eq(feeder.activations[:config.simd])
-        m.d.comb += array.keep.eq(Mux(layer.fixed, 0, feeder.keep))
-        m.d.comb += fixed.keep.eq(layer.fixed & feeder.keep[0])
-
-        # Units to memory
-        m.d.comb += drain.layer.eq(layer)
-        m.d.comb += drain.restart.eq(engine.begin)
-        m.d.comb += drain.capture.eq(engine.capture)
-        connect(m, engine.harvest, drain.harvest)
-        m.d.comb += drain.half.eq(array.half)
-        m.d.comb += drain.sum.eq(fixed.sum)
-        m.d.comb += drain.level.eq(levels.data)
-        m.d.comb += levels.address.eq(drain.level_address)
-        m.d.comb += levels.release.eq(drain.level_release)
-        m.d.comb += engine.drained.eq(drain.drained)
-        m.d.comb += engine.resting.eq(drain.resting)
+        connect(m, fetch.layers, core.layers)
+        m.d.comb += fetch.idle.eq(core.idle)
+        m.d.comb += fetch.weight_space.eq(core.space)
+        m.d.comb += fetch.weight_spare.eq(core.spare)
+        m.d.comb += fetch.level_space.eq(core.level_space)
+        for name in ("walk", "half", "part", "lanes", "part_data", "complete", "level_write",
+                     "level"):
+            m.d.comb += getattr(core, name).eq(getattr(fetch, name))
 
         # The memory serves results that cannot wait, the feeder, other results, copies of weights,
         # and the host, in this order.
@@ -169,15 +104,15 @@ class Accelerator(wiring.Component):
         asked   = Signal()  # in the cycle before, the host asked for an octet
         counter = Signal()  # of the counters
         lane    = Signal(inner)
-        m.d.comb += feeder.read_data.eq(memory.read_data)
+        m.d.comb += core.read_data.eq(memory.read_data)
         m.d.comb += fetch.read_data.eq(memory.read_data)
-        results = drain.write.any()
-        m.d.comb += engine.grant.eq(~drain.urgent)
-        with m.If(engine.request & ~drain.urgent):
-            m.d.comb += memory.address.eq(feeder.address)
+        results = core.write.any()
+        m.d.comb += core.grant.eq(~core.urgent)
+        with m.If(core.request & ~core.urgent):
+            m.d.comb += memory.address.eq(core.read_address)
         with m.Elif(results):
-            m.d.comb += drain.grant.eq(1)
-            m.d.comb += memory.address.eq(drain.address)
+            m.d.comb += core.written.eq(1)
+            m.d.comb += memory.address.eq(core.address)
             m.d.comb += memory.write.eq(1)
         with m.Elif(fetch.request):
             m.d.comb += memory.address.eq(fetch.address)
@@ -195,8 +130,8 @@ class Accelerator(wiring.Component):
             m.d.comb += memory.mask.eq(fetch.write)
             m.d.comb += memory.write_data.eq(fetch.write_data)
         with m.If(results):
-            m.d.comb += memory.mask.eq(drain.write)
-            m.d.comb += memory.write_data.eq(drain.write_data)
+            m.d.comb += memory.mask.eq(core.write)
+            m.d.comb += memory.write_data.eq(core.write_data)
 
         m.d.comb += counters.address.eq(access.payload.address)
         m.d.sync += asked.eq(access.valid & access.ready & ~access.payload.write)
@@ -219,12 +154,12 @@ class Accelerator(wiring.Component):
         m.d.comb += loader.cleared.eq(~counters.clearing)
         m.d.comb += counters.clear.eq(loader.clear)
         m.d.comb += counters.count.eq(loader.counting)
-        m.d.comb += counters.cause.eq(engine.cause)
-        m.d.comb += counters.step.eq(engine.end)
+        m.d.comb += counters.cause.eq(core.cause)
+        m.d.comb += counters.step.eq(core.end)
 
         m.d.comb += self.probe.counting.eq(loader.counting)
-        m.d.comb += self.probe.cause.eq(engine.cause)
-        m.d.comb += self.probe.end.eq(engine.end)
+        m.d.comb += self.probe.cause.eq(core.cause)
+        m.d.comb += self.probe.end.eq(core.end)
         m.d.comb += self.probe.flash_busy.eq(flash.busy)
         m.d.comb += self.probe.address.eq(memory.address)
         m.d.comb += self.probe.write.eq(Mux(memory.write, memory.mask, 0))

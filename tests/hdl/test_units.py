@@ -11,7 +11,7 @@ import pytest
 from hdl.config import Config
 from hdl.isa import Activation, Feed, Layer, Loop, Target
 from sim.runner import simulate
-from tests.hdl.core import Board, Core
+from tests.hdl.core import Board, Served
 from tests.hdl.layers import KINDS, any_layer, any_queued, walk
 from tests.hdl.twins import fields, run
 from tests.hdl.worlds import Verilog, in_amaranth
@@ -145,7 +145,7 @@ async def convolution(world, config, seed, *, kernel, border, pool, rates):
 
 @pytest.mark.parametrize(("kernel", "border", "pool"), [(3, 1, 0), (3, 1, 1), (2, 0, 0)])
 def test_convolution(kernel, border, pool):
-    in_amaranth(Core(CONFIG), lambda world: convolution(
+    in_amaranth(Served(CONFIG), lambda world: convolution(
         world, CONFIG, 0, kernel=kernel, border=border, pool=pool, rates={}))
 
 
@@ -166,12 +166,12 @@ async def layers(world, config, seed, count, *, kinds=KINDS):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers(kind):
-    in_amaranth(Core(CONFIG), lambda world: layers(world, CONFIG, 0, 6, kinds=[kind]))
+    in_amaranth(Served(CONFIG), lambda world: layers(world, CONFIG, 0, 6, kinds=[kind]))
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_configs(config):
-    in_amaranth(Core(config), lambda world: layers(world, config, 1, 8))
+    in_amaranth(Served(config), lambda world: layers(world, config, 1, 8))
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
@@ -186,4 +186,4 @@ async def any_convolution(dut):
 
 
 def test_verilog(tmp_path):
-    assert simulate(Core(CONFIG), __name__, tmp_path) == 2
+    assert simulate(Served(CONFIG), __name__, tmp_path) == 2
