@@ -14,6 +14,7 @@ from compiler.codegen.c import generate
 from compiler.codegen.tensors import Form, Tensor
 from compiler.errors import UserError
 from compiler.ir import Binary, Graph, value_range
+from compiler.stages import split
 from compiler.tools import c_compiler, compile_c
 
 
@@ -49,10 +50,10 @@ class Native:
             values = golden.evaluate(node, values)
         return values
 
-    def trace(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the tensor that every stage of the body makes, (frames, ...), by name.
+    def trace(self, x: np.ndarray) -> dict[str, np.ndarray | None]:
+        """Return the tensor that every step of the body makes, (frames, ...), by name.
 
-        A pool that a layer does on its way stands for that layer, too.
+        None stands for one that never is whole: a layer goes right into the pool behind it.
         """
         frames = self.inputs(x)
         made = [stage.output for stage in self.plan.layers]
@@ -61,8 +62,9 @@ class Native:
         self._traced.native_trace(_pointer(frames), _pointer(self._made(len(frames))),
                                   ctypes.c_size_t(len(frames)), _pointer(values))
         parts = np.split(values.astype(np.int64), ends[:-1], axis=1)
-        return {tensor.name: part.reshape(-1, *tensor.shape)
-                for tensor, part in zip(made, parts, strict=True)}
+        found = {tensor.name: part.reshape(-1, *tensor.shape)
+                 for tensor, part in zip(made, parts, strict=True)}
+        return {step.output: found.get(step.output) for step in split(self.graph).body}
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Turn a batch into frames of `net_run`: (frames, NET_INPUT_LENGTH) of net_input_t."""
