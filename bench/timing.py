@@ -18,8 +18,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantiz
 from sim.native import Native
 
 
-__all__ = ["DATA", "Runner", "c_runners", "onnx_runner", "options", "print_table", "quantized",
-           "take_turns"]
+__all__ = ["DATA", "Runner", "c_runners", "onnx_runner", "options", "print_table",
+           "quantized", "take_turns"]
 
 DATA = Path(os.environ.get("XNORLOOM_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -90,7 +90,7 @@ def quantized(model: onnx.ModelProto, frames: Iterable[np.ndarray]) -> onnx.Mode
         return onnx.load(target)
 
 
-def c_runners(native: Native, pixels: np.ndarray) -> list[Runner]:
+def c_runners(native: Native, pixels: np.ndarray, name: str = "C") -> list[Runner]:
     """Our code, called for each frame and called once; from a library that is not loaded yet."""
     frames = native.inputs(pixels)
     native.outputs(frames[:1])
@@ -110,7 +110,7 @@ def c_runners(native: Native, pixels: np.ndarray) -> list[Runner]:
 
     run_all(len(frames))
     memory = resident() - before
-    return [Runner("C, from Python", run_each, memory), Runner("C", run_all, memory)]
+    return [Runner(f"{name}, from Python", run_each, memory), Runner(name, run_all, memory)]
 
 
 def take_turns(runners: list[Runner], rounds: int, frames: int) -> None:

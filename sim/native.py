@@ -18,8 +18,9 @@ from compiler.stages import split
 from compiler.tools import c_compiler, compile_c
 
 
-__all__ = ["Native", "pack_bits"]
+__all__ = ["AVX2", "Native", "has_avx2", "pack_bits"]
 
+AVX2 = "-mavx2", "-mpopcnt"  # flags for what most x86 processors can do
 CTYPES = {"uint64_t": np.uint64, "uint32_t": np.uint32, "uint16_t": np.uint16,
           "uint8_t": np.uint8, "int32_t": np.int32, "int8_t": np.int8}
 
@@ -111,6 +112,14 @@ class Native:
         compile_c(sources, library, (*self.cflags, *flags, "-shared", "-fPIC",
                                      f"-I{self.build_dir}"))
         return ctypes.CDLL(str(library.resolve()))
+
+
+def has_avx2() -> bool:
+    """Whether Linux tells of an x86 processor with AVX2."""
+    try:
+        return " avx2 " in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
 
 
 def pack_bits(values: np.ndarray, tensor: Tensor) -> np.ndarray:

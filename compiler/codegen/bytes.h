@@ -9,6 +9,12 @@
 
 #include "kernels.h"
 
+typedef enum {
+    DOT_WIDE,   /* weights of 8 bits */
+    DOT_NARROW, /* the sum of two products fits 16 bits */
+    DOT_SHORT   /* and so does the sum of all */
+} dot_size_t;
+
 #if NET_KERNEL == NET_KERNEL_AVX512_POPCNT || NET_KERNEL == NET_KERNEL_AVX512
 
 #define DOT_LANES  16
@@ -22,19 +28,31 @@ NET_INLINE void dot_store(int32_t *values, dot_t a) { _mm512_storeu_si512(values
 
 #ifdef __AVX512VNNI__
 
-NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, int narrow)
+NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, dot_size_t size)
 {
-    (void)narrow;
+    (void)size;
     return _mm512_dpbusd_epi32(sums, inputs, weights);
+}
+
+NET_INLINE dot_t dot_end(dot_t sums, dot_size_t size)
+{
+    (void)size;
+    return sums;
 }
 
 #else
 
-NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, int narrow)
+NET_INLINE dot_t dot_end(dot_t sums, dot_size_t size)
 {
-    if (narrow) {
+    return size == DOT_SHORT ? _mm512_madd_epi16(sums, _mm512_set1_epi16(1)) : sums;
+}
+
+NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, dot_size_t size)
+{
+    if (size != DOT_WIDE) {
         const dot_t pairs = _mm512_maddubs_epi16(inputs, weights);
-        return _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+        return size == DOT_SHORT ? _mm512_add_epi16(sums, pairs)
+                                 : _mm512_add_epi32(sums, dot_end(pairs, DOT_SHORT));
     }
     const dot_t even = _mm512_madd_epi16(_mm512_and_si512(inputs, _mm512_set1_epi16(255)),
                                          _mm512_srai_epi16(_mm512_slli_epi16(weights, 8), 8));
@@ -48,7 +66,7 @@ NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, int narrow)
 #elif NET_KERNEL == NET_KERNEL_AVX2
 
 #define DOT_LANES  8
-#define DOT_UNROLL 4
+#define DOT_UNROLL 8
 
 typedef __m256i dot_t;
 
@@ -62,19 +80,31 @@ NET_INLINE void dot_store(int32_t *values, dot_t a)
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 
-NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, int narrow)
+NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, dot_size_t size)
 {
-    (void)narrow;
+    (void)size;
     return _mm256_dpbusd_epi32(sums, inputs, weights);
+}
+
+NET_INLINE dot_t dot_end(dot_t sums, dot_size_t size)
+{
+    (void)size;
+    return sums;
 }
 
 #else
 
-NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, int narrow)
+NET_INLINE dot_t dot_end(dot_t sums, dot_size_t size)
 {
-    if (narrow) {
+    return size == DOT_SHORT ? _mm256_madd_epi16(sums, _mm256_set1_epi16(1)) : sums;
+}
+
+NET_INLINE dot_t dot_add(dot_t sums, dot_t inputs, dot_t weights, dot_size_t size)
+{
+    if (size != DOT_WIDE) {
         const dot_t pairs = _mm256_maddubs_epi16(inputs, weights);
-        return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+        return size == DOT_SHORT ? _mm256_add_epi16(sums, pairs)
+                                 : _mm256_add_epi32(sums, dot_end(pairs, DOT_SHORT));
     }
     const dot_t even = _mm256_madd_epi16(_mm256_and_si256(inputs, _mm256_set1_epi16(255)),
                                          _mm256_srai_epi16(_mm256_slli_epi16(weights, 8), 8));
@@ -104,7 +134,7 @@ NET_INLINE uint32_t row_quad(const uint8_t *row, size_t length, size_t at)
 #ifdef DOT_LANES
 
 NET_INLINE void dot_lanes(const int8_t *weights, size_t lanes, const byte_view_t *view,
-                          uint32_t flip, int narrow, size_t vectors, int32_t *sums)
+                          uint32_t flip, dot_size_t size, size_t vectors, int32_t *sums)
 {
     dot_t totals[DOT_UNROLL];
     for (size_t v = 0; v < vectors; v++)
@@ -115,28 +145,28 @@ NET_INLINE void dot_lanes(const int8_t *weights, size_t lanes, const byte_view_t
             const dot_t four = dot_spread(row_quad(row, view->length, at) ^ flip);
             for (size_t v = 0; v < vectors; v++)
                 totals[v] = dot_add(totals[v], four, dot_load(weights + 4 * DOT_LANES * v),
-                                    narrow);
+                                    size);
         }
     for (size_t v = 0; v < vectors; v++)
-        dot_store(sums + DOT_LANES * v, totals[v]);
+        dot_store(sums + DOT_LANES * v, dot_end(totals[v], size));
 }
 
 NET_INLINE void dot_block(const int8_t *weights, size_t lanes, const byte_view_t *view,
-                          uint32_t flip, int narrow, int32_t *sums)
+                          uint32_t flip, dot_size_t size, int32_t *sums)
 {
     size_t lane = 0;
     for (; lane + DOT_UNROLL * DOT_LANES <= lanes; lane += DOT_UNROLL * DOT_LANES)
-        dot_lanes(weights + 4 * lane, lanes, view, flip, narrow, DOT_UNROLL, sums + lane);
+        dot_lanes(weights + 4 * lane, lanes, view, flip, size, DOT_UNROLL, sums + lane);
     for (; lane < lanes; lane += DOT_LANES)
-        dot_lanes(weights + 4 * lane, lanes, view, flip, narrow, 1, sums + lane);
+        dot_lanes(weights + 4 * lane, lanes, view, flip, size, 1, sums + lane);
 }
 
 #else
 
 NET_INLINE void dot_block(const int8_t *weights, size_t lanes, const byte_view_t *view,
-                          uint32_t flip, int narrow, int32_t *sums)
+                          uint32_t flip, dot_size_t size, int32_t *sums)
 {
-    (void)narrow;
+    (void)size;
     for (size_t lane = 0; lane < lanes; lane++)
         sums[lane] = 0;
     const uint8_t *row = view->bytes;
@@ -155,14 +185,21 @@ NET_INLINE void dot_block(const int8_t *weights, size_t lanes, const byte_view_t
 NET_SHARED void byte_sums(const int8_t *weights, size_t lanes, const byte_view_t *view,
                           uint32_t flip, int32_t *sums)
 {
-    dot_block(weights, lanes, view, flip, 0, sums);
+    dot_block(weights, lanes, view, flip, DOT_WIDE, sums);
 }
 
 /* The same with weights of -64 .. 64: the sum of two products fits 16 bits. */
 NET_SHARED void narrow_byte_sums(const int8_t *weights, size_t lanes, const byte_view_t *view,
                                  uint32_t flip, int32_t *sums)
 {
-    dot_block(weights, lanes, view, flip, 1, sums);
+    dot_block(weights, lanes, view, flip, DOT_NARROW, sums);
+}
+
+/* The same with weights whose magnitudes sum to 128 at most: all sums fit 16 bits. */
+NET_SHARED void short_byte_sums(const int8_t *weights, size_t lanes, const byte_view_t *view,
+                                uint32_t flip, int32_t *sums)
+{
+    dot_block(weights, lanes, view, flip, DOT_SHORT, sums);
 }
 
 #endif

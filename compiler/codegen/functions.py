@@ -5,7 +5,7 @@ from __future__ import annotations
 from compiler.codegen import tables
 from compiler.codegen.activations import activations
 from compiler.codegen.plan import Plan
-from compiler.codegen.stage import Kernel, Stage, Window
+from compiler.codegen.stage import TILE, Kernel, Stage, Window
 from compiler.codegen.tensors import Form, Tensor
 from compiler.codegen.text import Source, one_line, pixel_start, suffix
 from compiler.ir import Binary, Dense, MaxPool, value_range
@@ -46,15 +46,12 @@ def stage_function(stage: Stage, name: str, plan: Plan, source: Source) -> str:
     if stage.layer is None and stage.pool:
         return "\n".join([_window_table(stage, name), head, "{", f"    {_pool(stage, name)}", "}"])
     source.stage_bytes = 0
-    before, inside = _pixel(stage, name, plan, source)
+    before, inside = (_tiles if stage.tiled else _pixel)(stage, name, plan, source)
     source.stack_bytes = max(source.stack_bytes, source.stage_bytes)
-    height, width = stage.places
-    if stage.pool:  # what no window of the pool sees is left out
-        across = stage.output.picture[:2]
-        height = min(height, across[0] * stage.pool.stride[0])
-        width = min(width, across[1] * stage.pool.stride[1])
+    if stage.pool:
         before.append(f"for (size_t i = 0; i < {stage.output.length}; i++)\n        output[i] = 0;")
-    if stage.places != (1, 1):
+    if stage.places != (1, 1) and not stage.tiled:
+        height, width = _covered(stage)
         inside = [f"for (size_t y = 0; y < {height}; y++)",
                   f"    for (size_t x = 0; x < {width}; x++) {{",
                   *(f"        {line}" for line in inside), "    }"]
@@ -126,6 +123,8 @@ def _pixel(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
         buffers, looks, sums = _sums(stage, name, source)
         before += buffers
         inside += looks
+    if stage.pool:
+        place = f"(y * {stage.places[1]} + x)"
     sums += _bias(stage, name, source) + _added(stage, place)
     steps = [*values, *sums, *activations(stage, name, plan, source)]
     lanes = ["const size_t lanes = block_lanes(count);"] if any(
@@ -134,6 +133,48 @@ def _pixel(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
         *inside, f"for (size_t first = 0; first < {channels}; first += NET_BLOCK) {{",
         f"    const size_t count = block_count(first, {channels});",
         *(f"    {line}" for line in (*lanes, *steps)), "}"]
+
+
+def _tiles(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[str], list[str]]:
+    """Statements ahead of a loop over tiles, and the loop. A tile goes on from line to line."""
+    channels = stage.output.channels
+    height, width = _covered(stage)
+    count = height * width
+    source.stage_bytes += 4 * tables.BLOCK * (TILE + bool(stage.addend))
+    before, looks, sums = _sums(stage, name, source)
+    starts = [(pixel_start(stage.output, _place(stage)), "starts")]
+    if stage.addend:
+        starts.append((f"y * {stage.places[1]} + x", "places"))
+    steps = ["const size_t at = starts[i];",
+             "int32_t *const values = sums + NET_BLOCK * i;",
+             *_bias(stage, name, source), *_added(stage, "places[i]"),
+             *activations(stage, name, plan, source)]
+    return ["view_t views[NET_PIXELS];", *before, "size_t y = 0, x = 0;"], [
+        f"for (size_t begin = 0; begin < {count}; begin += NET_PIXELS) {{",
+        f"    const size_t pixels = tile_pixels({count} - begin);",
+        *(f"    size_t {array}[NET_PIXELS];" for _, array in starts),
+        "    for (size_t i = 0; i < pixels; i++) {",
+        *(f"        {line}" for line in looks),
+        *(f"        {array}[i] = {start};" for start, array in starts),
+        f"        y += x + 1 == {width};",
+        f"        x = x + 1 == {width} ? 0 : x + 1;", "    }",
+        "    for (size_t i = pixels; i < NET_PIXELS; i++)", "        views[i] = views[0];",
+        f"    for (size_t first = 0; first < {channels}; first += NET_BLOCK) {{",
+        f"        const size_t count = block_count(first, {channels});",
+        "        const size_t lanes = block_lanes(count);",
+        "        int32_t sums[NET_PIXELS * NET_BLOCK];",
+        *(f"        {line}" for line in sums),
+        "        for (size_t i = 0; i < pixels; i++) {",
+        *(f"            {line}" for line in steps), "        }", "    }", "}"]
+
+
+def _covered(stage: Stage) -> tuple[int, int]:
+    """Lines and columns that are made: what no window of a pool sees is left out."""
+    height, width = stage.places
+    if not stage.pool:
+        return height, width
+    down, across = stage.output.picture[:2]
+    return (min(height, down * stage.pool.stride[0]), min(width, across * stage.pool.stride[1]))
 
 
 def _place(stage: Stage) -> str:
@@ -172,8 +213,6 @@ def _added(stage: Stage, place: str) -> list[str]:
     """Statements that add another tensor to the sums."""
     if not stage.addend:
         return []
-    if stage.pool:
-        place = f"(y * {stage.places[1]} + x)"
     lines = ["int32_t added[NET_BLOCK];",
              _load(stage.addend, "addend", place, "first", "count", "added")]
     if isinstance(stage.addend.type, Binary):
@@ -185,9 +224,12 @@ def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]
     """Buffers, statements that find the window, and those that sum a block of channels."""
     layer, given = stage.layer, stage.input
     assert layer is not None
-    weights = source.table(f"{name}_weights", tables.weights(stage),
-                           f"{one_line(layer.name)}: {layer.channels} channels of "
-                           f"{layer.fan_in} weights")
+    weights, words = f"{name}_weights", tables.weights(stage)
+    about = f"{one_line(layer.name)}: {layer.channels} channels of {layer.fan_in} weights"
+    if stage.tiled:
+        source.choice(weights, about, "NET_BYTEWISE", tables.by_byte(words, stage), words)
+    else:
+        source.table(weights, words, about)
     stride = tables.block_stride(stage)
     block = f"{weights} + first * {stride}"
     target = "values"
@@ -197,6 +239,8 @@ def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]
         target = f"sums + group * {each} + first"
     buffers, looks = _looks(stage, name, source)
     match stage.kernel:
+        case Kernel.BINARY if stage.tiled:
+            sums = f"binary_pixels({block}, lanes, views, sums);"
         case Kernel.BINARY:
             sums = f"binary_sums({block}, lanes, &view, {target});"
         case Kernel.INPUT_PLANES:
@@ -207,9 +251,8 @@ def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]
             apart = stage.window.groups * tables.padded(each) * stride
             sums = f"weight_plane_sums({block}, {apart}, lanes, &view, {layer.bits}, {target});"
         case _:
-            narrow = "narrow_" if tables.is_narrow(stage) else ""
             flip = "0x80808080" if given.signed else "0"
-            sums = f"{narrow}byte_sums({block}, lanes, &view, {flip}, {target});"
+            sums = f"{tables.byte_kernel(stage)}({block}, lanes, &view, {flip}, {target});"
     return buffers, looks, [sums]
 
 
@@ -227,15 +270,19 @@ def _looks(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str
             "                                    buffer);"]
     length = (given.planes + 1) * stage.window_words
     copied = stage.gathers or any(window.pads)
-    source.stage_bytes += 8 * length * copied
-    buffers = [f"uint64_t buffer[{length}];"] if copied else []
+    source.stage_bytes += 8 * length * copied * (TILE if stage.tiled else 1)
+    size, buffer = (f"NET_PIXELS * {length}", f"buffer + i * {length}") if stage.tiled else (
+        f"{length}", "buffer")
+    buffers = [f"uint64_t buffer[{size}];"] if copied else []
     if stage.gathers:
-        view = f"gather_{suffix(given)}(&{name}_window, input, {places}, {first}, buffer)"
+        view = f"gather_{suffix(given)}(&{name}_window, input, {places}, {first}, {buffer})"
     elif window.kernel == given.picture[:2] and not any(window.pads):
         view = f"look_whole(input, {given.plane_words}, {given.count})"
+    elif copied:
+        view = f"look(&{name}_window, input, {places}, {buffer})"
     else:
-        view = f"look(&{name}_window, input, {places}, {'buffer' if copied else 0})"
-    return buffers, [f"const view_t view = {view};"]
+        view = f"look_inside(&{name}_window, input, {places})"
+    return buffers, [f"views[i] = {view};" if stage.tiled else f"const view_t view = {view};"]
 
 
 def _grouped(stage: Stage, looks: list[str], sums: list[str]) -> list[str]:

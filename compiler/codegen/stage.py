@@ -23,11 +23,12 @@ from compiler.ir import (
 )
 
 
-__all__ = ["INT32_MAX", "CodegenError", "Kernel", "Stage", "Window", "check_products",
+__all__ = ["INT32_MAX", "TILE", "CodegenError", "Kernel", "Stage", "Window", "check_products",
            "wants_bytes"]
 
 INT32_MAX = (1 << 31) - 1
 PLANES = 3       # bits of inputs up to which planes of them are faster than bytes
+TILE = 4         # the most pixels that are made at once: NET_PIXELS in pixels.h
 BYTES = 1 << 14  # of weights of 1 bit that may be stored as bytes
 
 
@@ -109,6 +110,13 @@ class Stage:
     def window_words(self) -> int:
         """Words that hold a window."""
         return -(-self.window.kernel[0] * self.window.kernel[1] * self.tap // WORD)
+
+    @property
+    def tiled(self) -> bool:
+        """Whether several pixels are made at once, whose counts of bits fit 16 bits."""
+        return (self.kernel is Kernel.BINARY and self.window.groups == 1
+                and self.places[0] * self.places[1] >= TILE
+                and self.window_words * WORD < 1 << 16)
 
     @property
     def gathers(self) -> bool:

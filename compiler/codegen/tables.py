@@ -11,9 +11,9 @@ from compiler.codegen.tensors import WORD
 from compiler.ir import Conv, Requantize, TensorType, Threshold, value_range
 
 
-__all__ = ["BLOCK", "LANES", "LINEAR", "bias", "block_stride", "format_table", "is_narrow",
-           "level_table", "levels", "padded", "requantize_shift", "row_bytes", "weights",
-           "window_bytes"]
+__all__ = ["BLOCK", "LANES", "LINEAR", "bias", "block_stride", "by_byte", "byte_kernel",
+           "format_table", "level_table", "levels", "padded", "requantize_shift", "row_bytes",
+           "weights", "window_bytes"]
 
 Array = np.ndarray[Any, Any]
 
@@ -21,6 +21,7 @@ BLOCK = 64   # channels that a kernel sums together: NET_BLOCK in kernels.h
 LANES = 16   # what the channels of a block are rounded up to: NET_LANES
 LINEAR = 31  # levels up to which counting those that are reached is as fast as halving
 NARROW = 64  # weights of bytes up to which the sum of two products fits 16 bits
+SHORT = 128  # sum of the weights of a channel, in magnitude, up to which all sums do
 WIDTH = 98   # columns of a line of numbers
 
 
@@ -84,6 +85,17 @@ def _lanes(bits: Array) -> Array:
                            for first in range(0, len(words), BLOCK)])
 
 
+def by_byte(words: Array, stage: Stage) -> Array:
+    """Reorder `weights` of a layer that makes several pixels at once: byte by byte, then by
+    lane, as words again."""
+    length, made = stage.window_words, []
+    for block in np.split(words, range(BLOCK * length, len(words), BLOCK * length)):
+        lanes = block.reshape(length, -1, 2, LANES // 2).swapaxes(2, 3).reshape(length, -1)
+        octets = lanes.astype("<u8").view(np.uint8).reshape(length, -1, WORD // 8).swapaxes(1, 2)
+        made.append(np.ascontiguousarray(octets).reshape(-1).view("<u8"))
+    return np.concatenate(made)
+
+
 def _quads(group: Array, stage: Stage) -> Array:
     """Bytes of (channels, ...); in each block of channels, four of a row, then by lane."""
     each = row_bytes(stage)
@@ -95,10 +107,14 @@ def _quads(group: Array, stage: Stage) -> Array:
                            for first in range(0, len(fours), BLOCK)])
 
 
-def is_narrow(stage: Stage) -> bool:
-    """Whether the sum of two products of bytes fits 16 bits."""
+def byte_kernel(stage: Stage) -> str:
+    """Name of the kernel that sums products of bytes, by what fits 16 bits."""
     assert stage.layer is not None
-    return bool(np.abs(stage.layer.weights.astype(np.int64)).max() <= NARROW)
+    sizes = np.abs(stage.layer.weights.astype(np.int64))
+    if sizes.max() > NARROW:
+        return "byte_sums"
+    short = sizes.reshape(len(sizes), -1).sum(1).max() <= SHORT
+    return "short_byte_sums" if short else "narrow_byte_sums"
 
 
 def bias(stage: Stage) -> Array | None:

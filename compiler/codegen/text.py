@@ -37,6 +37,15 @@ class Source:
         return name
 
 
+    def choice(self, name: str, about: str, condition: str, values: Array, others: Array) -> str:
+        """Add a constant array that is ``values`` where C finds ``condition``, or as long ones."""
+        either = [format_table(name, array).rstrip() for array in (values, others)]
+        self.tables.append(f"/* {about} */\n#if {condition}\n{either[0]}\n#else\n{either[1]}\n"
+                           "#endif\n")
+        self.weight_bytes += values.nbytes
+        return name
+
+
 def one_line(text: str) -> str:
     """Return ``text`` so that it can stand in a comment."""
     return re.sub(r"[^\x20-\x7e]|\*/|/\*|\\|\?\?", "_", text)

@@ -109,6 +109,18 @@ NET_SHARED void gather_bytes(const window_t *window, const uint8_t *input, size_
     }
 }
 
+/* The window at (y, x), which lies within the picture. */
+NET_INLINE view_t look_inside(const window_t *window, const uint64_t *input, size_t y, size_t x)
+{
+    const size_t py = y * window->down - window->top, px = x * window->across - window->left;
+    const view_t view = {
+        input + (py * window->width + px) * window->words, 0,
+        window->rows, window->columns * window->words, window->width * window->words,
+        window->height * window->width * window->words,
+        (int32_t)(window->rows * window->columns * window->channels)};
+    return view;
+}
+
 /* The window at (y, x); `buffer` is for those that leave the picture. */
 NET_INLINE view_t look(const window_t *window, const uint64_t *input, size_t y, size_t x,
                        uint64_t *buffer)
@@ -117,12 +129,7 @@ NET_INLINE view_t look(const window_t *window, const uint64_t *input, size_t y, 
     if (py >= window->height || window->rows > window->height - py
         || px >= window->width || window->columns > window->width - px)
         return gather_u64(window, input, y, x, 0, buffer);
-    const view_t view = {
-        input + (py * window->width + px) * window->words, 0,
-        window->rows, window->columns * window->words, window->width * window->words,
-        window->height * window->width * window->words,
-        (int32_t)(window->rows * window->columns * window->channels)};
-    return view;
+    return look_inside(window, input, y, x);
 }
 
 /* The window at (y, x) of bytes: in the picture itself where it lies within it, else as a copy

@@ -68,6 +68,33 @@ def test_groups(kernel, bits, kind, groups, each):
     check(graph, frames(rng, graph.input.shape, kind, 2), kernel)
 
 
+@pytest.mark.parametrize("kernel", HERE)
+@pytest.mark.parametrize(("shape", "channels"), [((2, 3), 64), ((2, 2), 50), ((3, 3), 17),
+                                                 ((1, 9), 100), ((5, 1), 130)])
+@pytest.mark.parametrize("depth", [20, 64, 200])
+def test_tiles(kernel, shape, channels, depth):
+    """Pixels that are no whole tiles, of channels that are no whole blocks; sums at their ends."""
+    rng = np.random.default_rng(channels)
+    layer = weights(rng, (channels, 2, 3, depth), 1)
+    layer[0], layer[1] = -1, 1
+    graph = conv_graph(layer, shape=shape, bits=1, kind=Binary(), pads=(1, 1, 0, 1))
+    assert make_plan(graph).layers[0].tiled
+    check(graph, frames(rng, graph.input.shape, Binary(), 2), kernel)
+
+
+@pytest.mark.parametrize("kernel", HERE)
+@pytest.mark.parametrize(("depth", "tiled"), [(1023 * 64, True), (1023 * 64 + 1, False)])
+def test_longest_tiles(kernel, depth, tiled):
+    """Counts of bits that just fit, and do not fit, 16 bits."""
+    rng = np.random.default_rng(0)
+    layer = np.repeat(weights(rng, (1, 1, 1, depth), 1), 2, 0)
+    layer[1] = -layer[0]
+    graph = conv_graph(layer, shape=(2, 2), bits=1, kind=Binary())
+    assert make_plan(graph).layers[0].tiled is tiled
+    x = np.concatenate([np.broadcast_to(layer[at, 0, 0], (1, 2, 2, depth)) for at in (0, 1)])
+    check(graph, x, kernel)
+
+
 @pytest.mark.parametrize("count", [2, 3, 31, 32, 63, 64, 127, 200, 255])
 @pytest.mark.parametrize("channels", [1, 70])
 def test_levels(count, channels):
