@@ -30,6 +30,8 @@ class Rtl:
         What runs. An integer graph is scheduled for ``config``.
     config : Config
         Used with a graph; the default one where None.
+    patience : float
+        Seconds that a frame may take to simulate.
 
     Attributes
     ----------
@@ -41,7 +43,8 @@ class Rtl:
     Building one raises `compiler.host.RefusedError` where the board refuses the image.
     """
 
-    def __init__(self, network: Graph | Schedule, config: Config | None = None):
+    def __init__(self, network: Graph | Schedule, config: Config | None = None, *,
+                 patience: float = PATIENCE):
         if isinstance(network, Graph):
             network = schedule(network, config or Config())
         self.schedule = network
@@ -49,7 +52,7 @@ class Rtl:
         self.simulation = Simulation(config, network.image().to_bytes())
         # As short as may be: the default of the driver takes seconds to simulate.
         quiet = (2 * GAP_OCTETS + 16) * OCTET_BITS / config.baud
-        self.accelerator = Accelerator(self.simulation, quiet=quiet, patience=PATIENCE)
+        self.accelerator = Accelerator(self.simulation, quiet=quiet, patience=patience)
 
     # Executor
 

@@ -37,7 +37,7 @@ from compiler.stages import StageError, split
 from compiler.tools import compile_c
 from sim.native import Native
 from tests.compiler.codegen.networks import dense_graph, frames, networks, weights
-from tests.compiler.codegen.pictures import picture_networks
+from tests.compiler.codegen.pictures import integer_networks
 
 
 EMULATED = Path(__file__).parent / "emulated"  # arm_neon.h for processors without it
@@ -88,10 +88,10 @@ def test_every_layer(network, kernel, flags):
     check(*network, kernel, *flags)
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
-@given(picture_networks(), st.sampled_from(HERE),
+@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@given(integer_networks(), st.sampled_from(HERE),
        st.sampled_from([("-O1",), ("-O3", "-march=native")]))
-def test_every_layer_of_pictures(network, kernel, flags):
+def test_every_layer_of_any_network(network, kernel, flags):
     check(*network, kernel, *flags)
 
 
@@ -202,7 +202,7 @@ def sanitizers(tmp_path_factory):
 
 
 @settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
-@given(network=st.one_of(networks(), picture_networks()), kernel=st.sampled_from(HERE))
+@given(network=st.one_of(networks(), integer_networks()), kernel=st.sampled_from(HERE))
 def test_sanitized_program(sanitizers, network, kernel):
     graph, x = network
     with tempfile.TemporaryDirectory() as folder:
