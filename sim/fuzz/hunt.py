@@ -144,8 +144,12 @@ def hunt(wanted: Wanted, seed: int, folder: Path, tally: Tally,
 
 def draw(wanted: Wanted, seed: int, folder: Path, tally: Tally,
          progress: Callable[[], None]) -> Failure | None:
-    """Draw networks from one seed; return the first failure, reduced."""
-    failing: list[Network] = []
+    """Draw networks from one seed; return the first failure, reduced.
+
+    It is saved at once, and each time that it is reduced, which may take Hypothesis minutes.
+    """
+    failing = False
+    path = folder / f"{seed}.npz"
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -154,22 +158,22 @@ def draw(wanted: Wanted, seed: int, folder: Path, tally: Tally,
         phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False)
     @hypothesis.given(networks())
     def each(network):
+        nonlocal failing
         counted = tally if not failing else Tally(c=tally.c)
-        if tally.c >= wanted.c or not (failing or tally.is_new(network)):
+        if not failing and (tally.c >= wanted.c or not tally.is_new(network)):
             return
         progress()
         try:
-            hold(network, wanted.config, counted, rtl=bool(failing) or tally.rtl < wanted.rtl)
+            hold(network, wanted.config, counted, rtl=failing or tally.rtl < wanted.rtl)
         except Exception:
-            failing.append(network)
+            failing = True
+            folder.mkdir(parents=True, exist_ok=True)
+            save(network, path)
             raise
 
     try:
         each()
     except Exception as error:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{seed}.npz"
-        save(failing[-1], path)
         what = " ".join(str(error).split("\n")[0].split()) or type(error).__name__
         return Failure(seed, f"{type(error).__name__}: {what}", path)
     return None
