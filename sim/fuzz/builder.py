@@ -181,7 +181,13 @@ class Builder:
             self.add(kind(name="pool", kernel=kernel, stride=stride, pads=pads))
 
     def mean(self) -> None:
-        """An average of windows, or of the whole picture."""
+        """An average of windows, or of the whole picture, right behind a quantizer: a division by
+        9 is exact to the last bit of a real number only where no offset is added to it."""
+        made = self.graph[self.last]
+        while isinstance(made, MaxPool):
+            made = self.graph[made.inputs[0]]
+        if not isinstance(made, Threshold | Quant | Requantize):
+            return
         if self.chance(40):
             self.add(AveragePool(name="mean", kernel=self.shape[:2], stride=self.shape[:2]))
         else:

@@ -1,17 +1,21 @@
 """Draws whole small networks, of every kind that there is."""
 
+import math
+
 from hypothesis import strategies as st
 
 from compiler.ir import (
     Add,
     Affine,
     ArgMax,
+    AveragePool,
     Binary,
     Concat,
     Fixed,
     Flatten,
     Real,
     Threshold,
+    Weighted,
 )
 from sim.fuzz.builder import CHANNELS, STYLES, Builder
 
@@ -79,7 +83,7 @@ def body(builder: Builder) -> None:
             builder.pool()
         if builder.chance(10):
             builder.scaled()
-        if builder.chance(15):
+        elif builder.chance(15):
             builder.mean()
             if more or builder.chance(50):
                 builder.quantizer()
@@ -153,16 +157,25 @@ def head(builder: Builder, least: int) -> None:
 
 
 def quantized(builder: Builder) -> bool:
-    """Whether the last tensor came from a quantizer, though its values are real."""
+    """Whether the last tensor came from a quantizer, though its values are real.
+
+    A mean whose division is not exact does not count: sums of such are not exact either.
+    """
     name = builder.last
     while not isinstance(builder.graph[name], Threshold) and builder.graph[name].inputs:
         node = builder.graph[name]
-        if hasattr(node, "weights") or isinstance(node, Add):
+        inexact = isinstance(node, AveragePool) and not is_power(math.prod(node.kernel))
+        if inexact or isinstance(node, Weighted | Add):
             return False
         if type(node).__name__ in ("Quant", "Requantize"):
             return True
         name = node.inputs[0]
     return True
+
+
+def is_power(number: int) -> bool:
+    """Whether it is a power of two."""
+    return number & number - 1 == 0
 
 
 def suffix(builder: Builder) -> None:
