@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from importlib.metadata import version
@@ -52,7 +53,7 @@ class Tools:
 
 @dataclass(frozen=True)
 class Placed:
-    """A design that meets its clocks."""
+    """A design that was placed and routed."""
 
     bitstream: Path
     verilog: Path         # of the accelerator, without its board
@@ -62,22 +63,24 @@ class Placed:
     cached: bool          # it was there already
 
 
-def build_bitstream(board: Board, config: Config, folder: Path, progress: Step = quiet) -> Placed:
+def build_bitstream(board: Board, config: Config, folder: Path, progress: Step = quiet, *,
+                    seeds: Sequence[int] = SEEDS, slow: bool = False) -> Placed:
     """Build the accelerator for a board, or take it from the cache.
 
-    Logs of the tools go to ``folder``. A few seeds are tried until the core clock, the clock of
-    the flash pins, and the ways between the two are fast enough.
+    Logs of the tools go to ``folder``. ``seeds`` are tried until the core clock, the clock of
+    the flash pins, and the ways between the two are fast enough, or, where ``slow`` will do, until
+    one can be placed and routed.
 
     Raises
     ------
     ToolError
-        Where a tool fails, or no seed meets the clocks.
+        Where a tool fails, or no seed meets the clocks and ``slow`` will not do.
     MissingToolError
         Where a tool is not installed.
     """
     family = FAMILIES[board.family]
     tools = find_tools(family)
-    kept = cache_folder() / "bitstreams" / key(board, config, tools)
+    kept = cache_folder() / "bitstreams" / key(board, config, tools, (*seeds, slow))
     if found := read_kept(kept):
         return found
     kept.parent.mkdir(exist_ok=True)
@@ -94,7 +97,8 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
             plan.extract(work)
         with progress("synthesis (Yosys)"):
             synthesize(tools, work, folder / "yosys.log")
-        used, timing, seed = place_and_route(board, config, tools, work, folder, progress)
+        used, timing, seed = place_and_route(board, config, tools, work, folder, progress, seeds,
+                                             slow)
         with progress("packing the bitstream"):
             run([tools.packer, *family.packing], folder=work,
                 log=folder / f"{family.packer}.log")
@@ -121,12 +125,13 @@ def synthesize(tools: Tools, work: Path, log: Path) -> None:
 
 
 def place_and_route(board: Board, config: Config, tools: Tools, work: Path, folder: Path,
-                    progress: Step) -> tuple[Resources, Timing, int]:
-    """Try seeds until one meets the clocks."""
+                    progress: Step, seeds: Sequence[int],
+                    slow: bool) -> tuple[Resources, Timing, int]:
+    """Try seeds until one meets the clocks, or, where ``slow`` will do, one is routed."""
     family = FAMILIES[board.family]
     best: Timing | None = None
     failure: ToolError | None = None
-    for seed in SEEDS:
+    for seed in seeds:
         try:
             with progress(f"place and route (nextpnr, seed {seed})"):
                 run([tools.nextpnr, *board.part, *family.files, "--json", "top.json",
@@ -136,7 +141,7 @@ def place_and_route(board: Board, config: Config, tools: Tools, work: Path, fold
             failure = error
             continue
         used, timing = read_report(work / "report.json", config.clock_hz, family.cells)
-        if timing.met:
+        if timing.met or slow:
             return used, timing, seed
         if best is None or timing.slack > best.slack:
             best = timing
@@ -144,7 +149,7 @@ def place_and_route(board: Board, config: Config, tools: Tools, work: Path, fold
         assert failure is not None
         raise failure
     raise ToolError(f"The design must run at {config.clock_hz / 1e6:.2f} MHz, not {best}, the "
-                    f"best of seeds {', '.join(map(str, SEEDS))}; the logs are in {folder}")
+                    f"best of seeds {', '.join(map(str, seeds))}; the logs are in {folder}")
 
 
 def find_tools(family: Family) -> Tools:
@@ -157,13 +162,13 @@ def find_tools(family: Family) -> Tools:
     )
 
 
-def key(board: Board, config: Config, tools: Tools) -> str:
+def key(board: Board, config: Config, tools: Tools, tries: Sequence[int]) -> str:
     """Return a name for all that a bitstream depends on.
 
     Writing RTLIL takes seconds, so the sources that it is made from stand for it.
     """
     facts = [FORMAT, board.name, asdict(config), platform.python_version(), board.part,
-             asdict(FAMILIES[board.family]), COLLISIONS, SEEDS,
+             asdict(FAMILIES[board.family]), COLLISIONS, tries,
              [version(name) for name in PACKAGES],
              [tool_version(path) for path in (tools.yosys, tools.nextpnr)]]
     digest = hashlib.sha256(json.dumps(facts).encode())

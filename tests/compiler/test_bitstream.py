@@ -71,6 +71,14 @@ def test_seeds_are_tried_until_one_meets(workshop, tmp_path):
         "nextpnr-1.log", "nextpnr-2.log", "nextpnr-3.log"]
 
 
+def test_slow_will_do(workshop, tmp_path):
+    workshop.nextpnr(slow(clk=20.0), REPORT)
+    placed = build_bitstream(workshop.board, Config(), tmp_path, seeds=(1, 2), slow=True)
+    assert (placed.seed, placed.timing.met) == (1, False)
+    assert build_bitstream(workshop.board, Config(), tmp_path, seeds=(1, 2), slow=True).cached
+    assert not build_bitstream(workshop.board, Config(), tmp_path, seeds=(2,)).cached
+
+
 def test_missed_clock_is_refused(workshop, tmp_path):
     workshop.nextpnr(slow(clk=20.0), slow(clk=23.5), slow(clk=21.0))
     with pytest.raises(ToolError, match=re.escape(
