@@ -1,0 +1,79 @@
+"""What needs no estimate: block RAMs, large RAMs and multipliers, from depths and widths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from boards.board import Board
+from hdl.config import Config
+from hdl.counters import CAUSES, COUNT_BITS, LAYERS
+from hdl.isa import WALK_HALVES, Loop
+
+
+__all__ = ["CHIPS", "Chip", "block_rams", "chip_of", "counted", "family_of", "memories"]
+
+Memory = tuple[int, int]  # bits side by side, addresses
+
+LINK = 16, 256  # a request, and the reply to IDENTIFY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """The blocks of a chip, and what one of them can be."""
+
+    block: tuple[Memory, ...]  # a block RAM
+    large: Memory | None       # a large RAM, of which the activation memory is made, if there are
+    products: int              # of octets, in a multiplier block
+    usual: tuple[int, int, int]  # P x PE x SIMD that place and route confirms
+
+
+CHIPS: Mapping[str, Chip] = {
+    "iCE40UP5K": Chip(block=((16, 256), (8, 512), (4, 1024), (2, 2048)), large=(16, 16384),
+                      products=2, usual=(2, 8, 32)),
+    # Blocks have parity bits, too, which memories of whole octets leave unused.
+    "LFE5U": Chip(block=((32, 512), (16, 1024)), large=None, products=1, usual=(4, 16, 32)),
+}
+
+
+def family_of(board: Board) -> str:
+    """Return the name of the chips that are built as that of ``board``."""
+    return board.chip.partition("-")[0]
+
+
+def chip_of(board: Board) -> Chip:
+    """Return the blocks of the chip of ``board``."""
+    return CHIPS[family_of(board)]
+
+
+def memories(config: Config) -> list[Memory]:
+    """Return the memories of an accelerator, but for the activation memory."""
+    return [
+        (config.weight_width, config.weight_depth),
+        (config.sum_width, config.level_depth),
+        (config.sum_width, config.p * config.pe),      # sums that are kept
+        (16, config.flash_depth),
+        (16, 2 * len(Loop) * WALK_HALVES),             # the walker's
+        (COUNT_BITS, LAYERS * CAUSES),
+        LINK,
+    ]
+
+
+def counted(config: Config, chip: Chip) -> dict[str, int]:
+    """Return how many blocks of each kind an accelerator takes, by the names of `Resources`."""
+    activations = config.memory_width, config.memory_depth
+    return {
+        "ebr": block_rams(memories(config) + ([] if chip.large else [activations]), chip),
+        "spram": blocks(activations, chip.large) if chip.large else 0,
+        "dsp": config.fixed_pe * -(-config.fixed_simd // chip.products),
+    }
+
+
+def block_rams(wanted: Sequence[Memory], chip: Chip) -> int:
+    """Return how many block RAMs memories take, each used in the way that suits it."""
+    return sum(min(blocks(memory, way) for way in chip.block) for memory in wanted)
+
+
+def blocks(memory: Memory, block: Memory) -> int:
+    """Return how many blocks make a memory, side by side and behind each other."""
+    return -(-memory[0] // block[0]) * -(-memory[1] // block[1])
