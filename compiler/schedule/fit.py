@@ -2,73 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from itertools import product
 
-from boards.board import Board
+from boards.board import Board, Resources
 from compiler.errors import UserError
+from compiler.estimator.counts import block_rams, chip_of, counted, memories
+from compiler.estimator.model import estimate
 from hdl.config import Config
 
 
-__all__ = ["fit"]
+__all__ = ["arrays", "candidates", "fit"]
 
-SPRAM_BITS = 16          # side by side at one of SPRAM_DEPTH addresses
-SPRAM_DEPTH = 16384
-LUT4_OF_LANE = 4.0       # of the array, with accumulators and read-out
-LUT4_BESIDE_ARRAY = 2000 # flash, queues, fixed-point unit, drain, sequencer and link
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """What the chips of a family have, and what we make of it."""
-
-    usual: Config    # the array, and the depth of queues
-    ebr_bits: int    # of a block RAM, side by side at one of ``ebr_depth`` addresses
-    ebr_depth: int
-    ebr_beside: int  # block RAMs beside the weight queue and the activation memory
-    products: int    # of 8 x 8 bits, in one multiplier block
+SIZES = tuple(1 << bits for bits in range(9))
+WORDS = 31  # that are summed before accumulators are drained, at the least
+ROUTABLE = 0.97  # of the logic cells can be used, unless place and route has shown more
+LUCK = 1.05      # by which the best of several seeds may be faster
+MOST_PLACES, MOST_BITS = 1 << 16, 1 << 23  # of an activation memory
+NAMES = {"lut4": "logic cells", "ebr": "block RAMs", "spram": "large RAMs", "dsp": "multipliers"}
 
 
-FAMILIES: Mapping[str, Family] = {
-    "ice40": Family(usual=Config(), ebr_bits=16, ebr_depth=256, ebr_beside=0, products=2),
-    # Of 36 bits, four are for parity.
-    "ecp5": Family(usual=Config(p=4, pe=16, fixed_pe=16), ebr_bits=32, ebr_depth=512,
-                   ebr_beside=16, products=1),
-}
+def fit(board: Board, lanes: int | None = None) -> Config:
+    """Return the best accelerator that ``board`` holds, of ``lanes`` or of as many as there can be.
 
-
-def fit(board: Board) -> Config:
-    """Return the accelerator that fits ``board``.
-
-    The array is the usual one of the family. The activation memory takes all of the large
-    single-port RAMs, and is as wide as they are; where there are none, it is made of block RAM.
-    The fixed-point unit has as many channels as there are multipliers for. Raises UserError where
-    the board has too little of something.
+    Raises the UserError of `arrays`.
     """
-    has, family = board.available, FAMILIES[board.family]
-    usual = replace(family.usual, clock_hz=board.clock_hz, image_offset=board.image_offset,
+    held = arrays(board, lanes)
+    return next(config for config in held if config.lanes == held[-1].lanes)
+
+
+def arrays(board: Board, lanes: int | None = None) -> list[Config]:
+    """Return the accelerators that ``board`` holds, by an estimate, or those of ``lanes``.
+
+    They come from few lanes to many, and of as many the best first: with wide weight words, since
+    a dense layer has one pixel; with much activation memory; with many products of octets; and
+    with few logic cells. Raises UserError where there are none.
+    """
+    held = {(config.p, config.pe, config.simd): config for config in candidates(board)
+            # Words of a picture have as many bits as are made together.
+            if config.pe <= config.simd and not lacks(board, config)}
+    if not held:
+        least, (wanted, has) = min(
+            ((config, lack) for config in shapes(board) if (lack := lacks(board, config))),
+            key=lambda shortage: shortage[0].lanes)
+        raise UserError(f"Board {board.name!r} must have {wanted} for an array of {least.lanes} "
+                        f"lanes, not {has}")
+    counts = sorted({config.lanes for config in held.values()})
+    if lanes not in (None, *counts):
+        raise UserError(f"Lanes of an array on board {board.name!r} must be one of "
+                        f"{', '.join(map(str, counts))}, not {lanes}")
+    return sorted((config for config in held.values() if lanes in (None, config.lanes)),
+                  key=lambda config: rank(board, config))
+
+
+def rank(board: Board, config: Config) -> tuple[int, ...]:
+    """Return by what an array that ``board`` holds comes before others."""
+    needs = estimate(config, board)
+    return (config.lanes, -config.weight_width, -config.memory_width * config.memory_depth,
+            -config.fixed_pe * config.fixed_simd, needs.used.lut4 if needs else 0)
+
+
+def candidates(board: Board) -> Iterator[Config]:
+    """Yield the accelerators for which ``board`` has the memories and the multipliers.
+
+    Of those of one shape, the last has the most channels of fixed point.
+    """
+    for config in shapes(board):
+        if not short(counted(config, chip_of(board)), board.available):
+            yield config
+
+
+def lacks(board: Board, config: Config) -> tuple[str, str] | None:
+    """Return what ``board`` must have for an accelerator, and what it has; None if it is enough.
+
+    Of the usual array, the clock needs no estimate.
+    """
+    needs, chip = estimate(config, board), chip_of(board)
+    used = counted(config, chip) if needs is None else asdict(needs.used)
+    if needs is not None and not needs.placed:
+        used["lut4"] = round(used["lut4"] / ROUTABLE)
+    for name in short(used, board.available):
+        return f"{used[name]} {NAMES[name]}", str(getattr(board.available, name))
+    if (config.p, config.pe, config.simd) == chip.usual:
+        return None
+    if needs is None:
+        return "arrays to estimate from, placed by bench.estimate,", "too few"
+    if needs.fmax_hz * LUCK < board.clock_hz:
+        return (f"a clock of at most {needs.fmax_hz * LUCK / 1e6:.1f} MHz",
+                f"{board.clock_hz / 1e6:g} MHz")
+    return None
+
+
+def short(used: Mapping[str, int], available: Resources) -> list[str]:
+    """Return of what there is too little."""
+    return [name for name, count in used.items() if count > getattr(available, name)]
+
+
+def shapes(board: Board) -> Iterator[Config]:
+    """Yield the accelerators that could be built for ``board``, were it larger.
+
+    The fixed-point unit has up to as many channels as there are multipliers for.
+    """
+    chip, has = chip_of(board), board.available
+    for p, pe, simd in product(SIZES, repeat=3):
+        fixed_simd = max(simd // 8, 1)
+        most = min(pe, power_of_two(has.dsp // -(-fixed_simd // chip.products)))
+        for fixed_pe in (size for size in SIZES if p <= size <= max(most, p)):
+            with suppress(ValueError):
+                config = Config(
+                    clock_hz=board.clock_hz, image_offset=board.image_offset,
                     flash_full_rate=board.flash_full_rate,
-                    flash_continuous=board.flash_continuous)
-    queue = -(-usual.weight_width // family.ebr_bits) * -(-usual.weight_depth // family.ebr_depth)
-    need = {
-        "logic cells": (LUT4_BESIDE_ARRAY + int(LUT4_OF_LANE * usual.lanes), has.lut4),
-        "block RAMs": (queue + family.ebr_beside, has.ebr),
-        "large RAMs": (usual.simd // SPRAM_BITS if has.spram else 0, has.spram),
-        "multipliers": (-(-usual.fixed_simd // family.products), has.dsp),
-    }
-    for what, (wanted, available) in need.items():
-        if available < wanted:
-            raise UserError(f"Board {board.name!r} must have {wanted} {what} for an array of "
-                            f"{usual.lanes} lanes, not {available}")
-    fixed_pe = min(usual.pe, power_of_two(has.dsp * family.products // usual.fixed_simd))
-    if has.spram:
-        return replace(usual, p=power_of_two(has.spram * SPRAM_BITS // usual.simd),
-                       memory_depth=SPRAM_DEPTH, fixed_pe=fixed_pe)
-    left = (has.ebr - queue - family.ebr_beside) * family.ebr_bits * family.ebr_depth
-    return replace(usual, memory_depth=power_of_two(left // usual.memory_width),
-                   fixed_pe=fixed_pe)
+                    flash_continuous=board.flash_continuous,
+                    p=p, pe=pe, simd=simd, fixed_pe=fixed_pe, memory_depth=1,
+                    # A word gives half sums of simd / 2, and 2**14 for each product, at most.
+                    binary_width=(WORDS * (simd // 2)).bit_length() + 1,
+                    fixed_width=(WORDS * fixed_simd << 14).bit_length() + 1)
+                yield replace(config, memory_depth=deepest(board, config))
+
+
+def deepest(board: Board, config: Config) -> int:
+    """Return the depth of the activation memory: of large RAMs, or of the block RAMs left over."""
+    chip = chip_of(board)
+    if chip.large:
+        return chip.large[1]
+    left = board.available.ebr - block_rams(memories(config), chip)
+    bits, depth = chip.block[0]
+    places = left // -(-config.memory_width // bits) * depth
+    return power_of_two(min(places, MOST_PLACES, MOST_BITS // config.memory_width))
 
 
 def power_of_two(limit: int) -> int:
-    """Return the highest power of two that is not above ``limit``."""
-    return 1 << limit.bit_length() - 1
+    """Return the highest power of two that is not above ``limit``, or 0."""
+    return 1 << limit.bit_length() - 1 if limit > 0 else 0
