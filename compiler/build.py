@@ -14,14 +14,12 @@ from typing import Any
 from boards.board import Board
 from boards.catalogue import BOARDS
 from compiler.bitstream import build_bitstream
+from compiler.choice import choose
 from compiler.codegen.c import generate
 from compiler.errors import UserError
-from compiler.perf import estimate
 from compiler.progress import Step, quiet
 from compiler.report import make_report
-from compiler.schedule.fit import fit
 from compiler.schedule.packets import listing
-from compiler.schedule.plan import schedule
 from compiler.workload import open_workload
 
 
@@ -36,12 +34,14 @@ def find_board(name: str) -> Board:
 
 
 def build(model: str | None, board: str, out_dir: str | Path, data: str | None = None, *,
-          input_type: str | None = None, progress: Step = quiet) -> dict[str, Any]:
+          input_type: str | None = None, lanes: int | None = None,
+          target_fps: float | None = None, progress: Step = quiet) -> dict[str, Any]:
     """Build a network for a board, and return its report.
 
     ``out_dir`` gets ``bitstream.bin``, ``image.bin``, ``c/``, ``top.v``, ``program.txt`` and
     ``report.json``, all of them or none, and ``log/`` with what the tools said. ``model``,
-    ``data`` and ``input_type`` are those of `compiler.workload.open_workload`.
+    ``data`` and ``input_type`` are those of `compiler.workload.open_workload`; ``lanes`` and
+    ``target_fps`` those of `compiler.choice.choose`.
 
     Raises UserError, ToolError or MissingToolError.
     """
@@ -51,14 +51,14 @@ def build(model: str | None, board: str, out_dir: str | Path, data: str | None =
     with progress("reading the network"):
         work = open_workload(model, data, input_type)
     with progress("scheduling"):
-        plan = schedule(work.graph, fit(target))
+        plan, cycles = choose(work.graph, target, lanes, target_fps)
         image = plan.image().to_bytes()
-        cycles = estimate(plan)
     with whole_folder(out) as made:
         with progress("writing C"):
             generate(work.graph, made / "c")
         placed = build_bitstream(target, plan.config, out / "log", progress)
-        report = make_report(work.name, target, plan, placed, cycles, len(image))
+        report = make_report(work.name, target, plan, placed, cycles, len(image),
+                             lanes, target_fps)
         shutil.copyfile(placed.bitstream, made / "bitstream.bin")
         shutil.copyfile(placed.verilog, made / "top.v")
         (made / "image.bin").write_bytes(image)

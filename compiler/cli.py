@@ -103,10 +103,14 @@ def commands() -> None:
 @click.option("--board", required=True, metavar="BOARD", help="Its name; `boards` lists them.")
 @click.option("-o", "--out", default="build", show_default=True, metavar="DIR",
               help="Where everything goes.")
+@click.option("--lanes", type=int, metavar="N",
+              help="Binary products in a cycle.  [default: as many as fit]")
+@click.option("--target-fps", type=click.FloatRange(min=0, min_open=True), metavar="F",
+              help="Take the smallest array that makes F frames a second.")
 @data_option
 @input_option
-def build(model: str | None, board: str, out: str, data: str | None,
-          input_type: str | None) -> None:
+def build(model: str | None, board: str, out: str, lanes: int | None, target_fps: float | None,
+          data: str | None, input_type: str | None) -> None:
     """Build a network for a board: bitstream, flash image, C, and a report.
 
     DIR gets bitstream.bin, image.bin, c/, top.v, program.txt and report.json, all or none, and
@@ -115,12 +119,16 @@ def build(model: str | None, board: str, out: str, data: str | None,
 
     A network of floating point, without quantizers, needs --data to learn its ranges from.
 
+    An array of another size is another bitstream, which only images that were made for it run on.
+
     \b
     Examples:
       python -m compiler build --board icebreaker
       python -m compiler build my.onnx --board icebreaker -o my_build
+      python -m compiler build my.onnx --board icebreaker --target-fps 60
     """
-    report = building.build(model, board, out, data, input_type=input_type, progress=terminal())
+    report = building.build(model, board, out, data, input_type=input_type, lanes=lanes,
+                            target_fps=target_fps, progress=terminal())
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH

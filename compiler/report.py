@@ -23,12 +23,14 @@ PLACES = 4  # decimals of a time
 
 
 def make_report(name: str, board: Board, schedule: Schedule, placed: Placed, cycles: Performance,
-                image_bytes: int) -> dict[str, Any]:
+                image_bytes: int, lanes: int | None = None,
+                target_fps: float | None = None) -> dict[str, Any]:
     """Return what `report.json` holds.
 
     Cycles are those that the counters of the board will tell. ``flash_busy`` is the share of
     them in which the flash bus moves; ``roofline_ms`` is how long the flash takes for the
-    streamed weights alone, at a byte in every cycle, or in every second at half rate.
+    streamed weights alone, at a byte in every cycle, or in every second at half rate. ``lanes``
+    and ``target_fps`` were asked for.
     """
     config = schedule.config
     used, available = asdict(placed.used), asdict(board.available)
@@ -36,6 +38,7 @@ def make_report(name: str, board: Board, schedule: Schedule, placed: Placed, cyc
     return {
         "model": name,
         "board": board.name,
+        "target": {"lanes": lanes, "fps": target_fps},
         "array": {"p": config.p, "pe": config.pe, "simd": config.simd, "lanes": config.lanes},
         "resources": {key: {"used": used[key], "available": available[key]}
                       for key in used if available[key]},
@@ -74,9 +77,13 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
 
 
 def facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    array, clock = report["array"], report["clock_mhz"]
+    target, array, clock = report["target"], report["array"], report["clock_mhz"]
     yield "model", report["model"]
     yield "board", report["board"]
+    if target["lanes"]:
+        yield "target", f"{target['lanes']} lanes"
+    if target["fps"]:
+        yield "target", f"{target['fps']:.10g} frames/s, reached with {report['fps']:.1f}"
     yield "array", (f"{array['p']} x {array['pe']} x {array['simd']} "
                     f"(P x PE x SIMD), {array['lanes']} lanes")
     yield "clock", f"{clock['target']:.2f} MHz, up to {clock['fmax']:.2f} MHz in the worst case"

@@ -6,6 +6,7 @@ from compiler import build as module
 from compiler.build import build, find_board, whole_folder
 from compiler.errors import MissingToolError, ToolError, UserError
 from compiler.models import network
+from compiler.schedule.fit import fit
 from compiler.schedule.image import Image
 from hdl.config import Config
 
@@ -29,6 +30,15 @@ def test_leaves_everything(workshop, tmp_path):
     assert Image.from_bytes(image).config_hash == Config().hash
     assert (out / "program.txt").read_text().count(" LAYER ") == 3
     assert {"net.c", "net.h", "main.c"} <= set(names(out / "c"))
+
+
+def test_array_as_asked_for(workshop, tmp_path):
+    report = build(None, "icebreaker", tmp_path, lanes=256, target_fps=100)
+    assert report["target"] == {"lanes": 256, "fps": 100}
+    assert report["array"]["lanes"] == 256
+    assert report["fps"] >= 100
+    image = Image.from_bytes((tmp_path / "image.bin").read_bytes())
+    assert image.config_hash == fit(workshop.board, 256).hash != Config().hash
 
 
 def test_second_network_needs_no_tool(workshop, tmp_path):

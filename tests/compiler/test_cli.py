@@ -76,7 +76,21 @@ def test_build(workshop, tmp_path):
     assert "synthesis" not in result.stdout
 
 
+def test_build_as_asked_for(workshop, tmp_path):
+    result = call("build", "--board", "icebreaker", "-o", tmp_path / "out", "--lanes", 256,
+                  "--target-fps", 1000.5)
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["target"] == {"lanes": 256, "fps": 1000.5}
+    assert "array         1 x 8 x 32 (P x PE x SIMD), 256 lanes\n" in result.stdout
+    assert f"target        1000.5 frames/s, reached with {report['fps']:.1f}" in result.stdout
+
+
 @pytest.mark.parametrize(("words", "line"), [
+    (["--board", "icebreaker", "--lanes", "4096"],
+     "Lanes of an array on board 'icebreaker' must be one of 256, 512, not 4096"),
+    (["--board", "icebreaker", "--target-fps", "0"],
+     "Invalid value for '--target-fps': 0.0 is not in the range x>0."),
     (["--board", "abacus"], "Board must be one of icebreaker, ulx3s, not 'abacus'"),
     ([], "Missing option '--board'."),
     (["cats.onnx", "--board", "icebreaker"],
@@ -85,6 +99,14 @@ def test_build(workshop, tmp_path):
 ])
 def test_build_refuses(workshop, tmp_path, words, line):
     assert refused(call("build", *words, "-o", tmp_path / "out")) == line
+    assert not (tmp_path / "out").exists()
+
+
+def test_build_of_too_many_frames(workshop, tmp_path):
+    line = refused(call("build", "--board", "icebreaker", "-o", tmp_path / "out",
+                        "--target-fps", "1e6"))
+    assert line.startswith("Network 'digits' must be asked for at most ")
+    assert line.endswith(" x 32 lanes make, not 1000000")
     assert not (tmp_path / "out").exists()
 
 

@@ -36,6 +36,7 @@ def test_keys_and_sums(plan, report):
     assert again == report
     assert report["model"] == "digits"
     assert report["board"] == "icebreaker"
+    assert report["target"] == {"lanes": None, "fps": None}
     assert report["array"] == {"p": 2, "pe": 8, "simd": 32, "lanes": 512}
     assert report["resources"] == {"lut4": {"used": 4321, "available": 5280},
                                    "ebr": {"used": 21, "available": 30},
@@ -74,6 +75,16 @@ def test_text_has_the_same(report):
     total = next(line for line in lines if line[:1] == ["(frame)"])
     assert int(total[1]) == report["cycles"]["frame"] == sum(map(int, total[2:]))
     assert "\x1b" not in out.getvalue()
+
+
+def test_target_is_told_beside_what_is_reached(report):
+    out = io.StringIO()
+    print_report(report, Console(file=out, width=100))
+    assert "target" not in out.getvalue()
+    print_report(report | {"target": {"lanes": 512, "fps": 60}, "fps": 75.25},
+                 Console(file=out, width=100))
+    assert "target        512 lanes\n" in out.getvalue()
+    assert "target        60 frames/s, reached with 75.2\n" in out.getvalue()
 
 
 def test_half_rate_doubles_the_roofline(plan, report):

@@ -1,0 +1,47 @@
+"""Which array a network gets: as asked for, or the smallest that is fast enough."""
+
+from __future__ import annotations
+
+from math import floor
+
+from boards.board import Board
+from compiler.errors import UserError
+from compiler.ir import Graph
+from compiler.perf import Performance, estimate
+from compiler.schedule.fit import arrays, fit
+from compiler.schedule.plan import Schedule, schedule
+
+
+__all__ = ["choose"]
+
+
+def choose(graph: Graph, board: Board, lanes: int | None = None,
+           target_fps: float | None = None) -> tuple[Schedule, Performance]:
+    """Schedule an integer graph for an array that ``board`` holds.
+
+    That is the best one of ``lanes``, or of as many as there can be; with ``target_fps``, the
+    smallest by which the network reaches so many frames a second at the board's clock. Raises
+    UserError where there is none.
+    """
+    if target_fps is None:
+        plan = schedule(graph, fit(board, lanes))
+        return plan, estimate(plan)
+    refusals, reached = [], {}
+    for config in arrays(board, lanes):
+        try:
+            plan = schedule(graph, config)
+        except UserError as refusal:
+            refusals.append(refusal)
+            continue
+        cycles = estimate(plan)
+        fps = config.clock_hz / cycles.frame
+        if fps >= target_fps:
+            return plan, cycles
+        reached[fps] = config
+    if not reached:
+        raise refusals[-1]
+    best = max(reached)
+    array = reached[best]
+    raise UserError(f"Network {graph.name!r} must be asked for at most {floor(10 * best) / 10} "
+                    f"frames/s on board {board.name!r}, which {array.p} x {array.pe} x "
+                    f"{array.simd} lanes make, not {target_fps:.10g}")
