@@ -13,7 +13,7 @@ from compiler.ir import Binary, Conv, Dense, Flatten, Graph, Input, MaxPool, Thr
 from compiler.models import DEFAULT, held_back, network
 from compiler.passes import to_integer
 from compiler.perf import estimate
-from compiler.schedule.fit import fit
+from compiler.schedule.fit import arrays, fit
 from compiler.schedule.plan import draft, schedule
 from hdl.config import Config
 from hdl.isa import Cause, Opcode
@@ -108,6 +108,18 @@ def test_random_pictures(seed):
 @pytest.mark.parametrize("seed", range(8))
 def test_random_pictures_other_config(seed):
     check_pictures(CONFIGS["other"], seed)
+
+
+@pytest.mark.parametrize("config", [
+    pytest.param(config, marks=[pytest.mark.slow] if at > 1 else [],
+                 id=f"{config.p}x{config.pe}x{config.simd}")
+    for at, config in enumerate(arrays(BOARDS["icebreaker"]))
+    if config.hash != CONFIGS["default"].hash])
+def test_arrays_that_fit(config):
+    """Other arrays that `build --lanes` and `build --target-fps` may choose."""
+    for seed in range(2):
+        check_random(config, seed)
+        check_pictures(config, seed)
 
 
 @pytest.mark.slow
