@@ -21,7 +21,7 @@ class Rescaler(wiring.Component):
     bits : In(4)
         Bits of the result, 1 to 8.
     signed : In(1)
-        It has a sign; stays as it is for another cycle.
+        It has a sign.
     octet : Out(8)
         The result for the value of the cycle before.
     """
@@ -69,7 +69,7 @@ class Rescaler(wiring.Component):
         mask     = Signal(8)  # of the magnitude
         negative = Signal()
         m.d.comb += rounded.eq(floor + (half & (rest | floor[0])))
-        m.d.sync += mask.eq(((1 << self.bits) - 1) >> self.signed)
+        m.d.comb += mask.eq(((1 << self.bits) - 1) >> self.signed)
         m.d.comb += negative.eq(floor[-1] & (over | rounded[-1]))
         excess = (rounded[:8] ^ negative.replicate(8)) & ~mask
         with m.If(negative & ~self.signed):

@@ -27,15 +27,10 @@ def statement(module, folder):
     ports = unit.ports
     value = Signal(signed(WIDTH))
     shift = Signal(5)
-    bits = Signal(4)
-    sign = Signal()
     begun = Signal()
     m.d.sync += value.eq(ports.value)
     m.d.sync += shift.eq(ports.shift)
-    m.d.sync += bits.eq(ports.bits)
-    m.d.sync += sign.eq(ports.signed)
     m.d.sync += begun.eq(1)
-    m.d.comb += Assume(~begun | (ports.signed == sign))
 
     rounded = AnySeq(signed(WIDTH))  # the one that is assumed to be nearest
     doubled = Signal(signed(WIDTH + 34))
@@ -46,9 +41,9 @@ def statement(module, folder):
     m.d.comb += Assume((abs(doubled) != whole) | (shift == 0) | ~rounded[0])
 
     low, high = (Signal(signed(17), name=name) for name in ("low", "high"))
-    m.d.comb += low.eq(Mux(sign, -Array(1 << n >> 1 for n in range(9))[bits], 0))
-    m.d.comb += high.eq(Array((1 << n) - 1 for n in range(9))[bits - sign])
-    with m.If(begun & (bits >= 1) & (bits <= 8)):
+    m.d.comb += low.eq(Mux(ports.signed, -Array(1 << n >> 1 for n in range(9))[ports.bits], 0))
+    m.d.comb += high.eq(Array((1 << n) - 1 for n in range(9))[ports.bits - ports.signed])
+    with m.If(begun & (ports.bits >= 1) & (ports.bits <= 8)):
         m.d.comb += Assert(ports.octet == Mux(rounded < low, low,
                                               Mux(rounded > high, high, rounded))[:8])
     for at in (0, 31):
