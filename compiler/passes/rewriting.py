@@ -26,7 +26,8 @@ from compiler.ir import (
 
 
 __all__ = ["PassError", "columns", "free_name", "host_run", "is_line", "is_small", "negate",
-           "per_channel", "repeated", "rewrite", "run_ahead", "run_behind", "with_weights"]
+           "per_channel", "repeated", "rewrite", "run_ahead", "run_behind", "ungrouped",
+           "with_weights"]
 
 Array = np.ndarray[Any, Any]
 N = TypeVar("N", bound=Node)
@@ -179,3 +180,14 @@ def repeated(name: str, factors: Array) -> Conv:
     node = Conv(name=name, weights=np.ones((len(factors), 1, 1, 1), np.int64), bits=2,
                 groups=len(factors))
     return with_weights(node, factors.astype(np.int64).reshape(-1, 1, 1, 1))
+
+
+def ungrouped(weights: Array, groups: int) -> Array:
+    """Return the weights of a convolution of one group, with 0 for what was no input."""
+    if groups == 1:
+        return weights
+    outputs, lines, columns, width = weights.shape
+    full = np.zeros((outputs, lines, columns, groups, width), weights.dtype)
+    for group, these in enumerate(np.split(np.arange(outputs), groups)):
+        full[these, :, :, group] = weights[these]
+    return full.reshape(outputs, lines, columns, groups * width)

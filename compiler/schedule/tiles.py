@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from compiler.ir import Threshold
+from compiler.passes.rewriting import ungrouped
 from compiler.schedule.layout import flipped
 from compiler.schedule.lower import Lowered
 from hdl.config import Config
@@ -57,7 +58,7 @@ def kernel_words(lowered: Lowered, config: Config) -> Array:
     if not lowered.fixed:
         padded -= 1
     if conv is None and len(lowered.source.shape) == 1:
-        padded.reshape(lowered.made, -1)[:channels, :weights.shape[1]] = weights
+        padded.reshape(lowered.made, -1)[:channels, lowered.source.lane_of] = weights
     elif lowered.diagonal:
         every = np.arange(channels)
         padded[every, :, :, 0, every % lanes] = weights[..., 0]
@@ -70,17 +71,6 @@ def kernel_words(lowered: Lowered, config: Config) -> Array:
         real = lowered.source.spread(np.ones(depth, bool))
         padded[:channels, ..., real] = lowered.source.spread(given)[..., real]
     return padded.transpose(0, 1, 3, 2, 4).reshape(lowered.made, lowered.words, lanes)
-
-
-def ungrouped(weights: Array, groups: int) -> Array:
-    """Return the weights of a convolution of one group, with 0 for what was no input."""
-    if groups == 1:
-        return weights
-    outputs, lines, columns, width = weights.shape
-    full = np.zeros((outputs, lines, columns, groups, width), weights.dtype)
-    for group, these in enumerate(np.split(np.arange(outputs), groups)):
-        full[these, :, :, group] = weights[these]
-    return full.reshape(outputs, lines, columns, groups * width)
 
 
 def tile_words(words: Array, fixed: bool, config: Config) -> Array:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from compiler import golden
 from compiler.ir import Add, Affine, Concat, Conv, Fixed, Graph, Input, Relu
 from compiler.passes.rewriting import (
     PassError,
@@ -11,6 +12,7 @@ from compiler.passes.rewriting import (
     per_channel,
     rewrite,
     run_behind,
+    ungrouped,
     with_weights,
 )
 from tests.compiler.passes.networks import SIGN, affine, all_sums, bits_in, chain, dense, norm
@@ -103,3 +105,16 @@ def test_per_channel():
     assert node.gamma.tolist() == [1.0, 2.0]
     kept = norm([1.0, 2.0])
     assert per_channel(kept, 2) is kept
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4, 12])
+def test_ungrouped(groups):
+    """Zeros for what is no input, and a convolution of one group is the same."""
+    rng = np.random.default_rng(groups)
+    weights = rng.integers(-8, 8, (12, 2, 3, 12 // groups))
+    x = Input(name="x", shape=(5, 6, 12), type=Fixed(4))
+    made = [Graph((x, Conv(name="sums", inputs=("x",), bits=4, weights=of, groups=count)))
+            for of, count in ((weights, groups), (ungrouped(weights, groups), 1))]
+    frame = rng.integers(-8, 8, (1, 5, 6, 12))
+    one, other = (golden.run(graph, frame) for graph in made)
+    assert (one == other).all()

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler import golden
-from compiler.ir import Binary, Conv, Dense, Fixed, Graph, Input, Threshold, value_range
+from compiler.ir import Binary, Dense, Fixed, Threshold, value_range
 from compiler.schedule.lower import lower
-from compiler.schedule.tiles import heap, kernel_words, tiles, ungrouped
+from compiler.schedule.tiles import heap, kernel_words, tiles
 from hdl.config import Config
 from hdl.isa import Target
 from tests.compiler.schedule import machine
@@ -110,19 +110,6 @@ def test_tiles_make_the_sums_of_the_layer(drawn, config):
         expected = (traced["sums"][:, np.newaxis] >= layer.activation.levels).sum(1)
         assert count[:layer.sums.channels] == expected.tolist()
         assert count[layer.sums.channels:] == [0] * (lowered.made - layer.sums.channels)
-
-
-@pytest.mark.parametrize("groups", [1, 2, 4, 12])
-def test_ungrouped(groups):
-    """Zeros for what is no input, and a convolution of one group is the same."""
-    rng = np.random.default_rng(groups)
-    weights = rng.integers(-8, 8, (12, 2, 3, 12 // groups))
-    x = Input(name="x", shape=(5, 6, 12), type=Fixed(4))
-    made = [Graph((x, Conv(name="sums", inputs=("x",), bits=4, weights=of, groups=count)))
-            for of, count in ((weights, groups), (ungrouped(weights, groups), 1))]
-    frame = rng.integers(-8, 8, (1, 5, 6, 12))
-    one, other = (golden.run(graph, frame) for graph in made)
-    assert (one == other).all()
 
 
 @pytest.mark.parametrize("channels", [2, 30, 32, 34, 66])
