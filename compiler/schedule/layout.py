@@ -46,6 +46,11 @@ class Layout:
     made : int
         Channels of a pixel that are written, where they are more than there are: of a flat tensor,
         and of sums.
+    parts : tuple[int, ...]
+        Channels of each of several tensors that lie side by side. Each begins a word.
+    whole : int
+        Words of a pixel of the tensor that this is a part of, or of all of it where it is flat;
+        0 where it is no part.
     """
 
     type: TensorType
@@ -57,6 +62,8 @@ class Layout:
     border: int = 0
     unit: int = 8
     made: int = 0
+    parts: tuple[int, ...] = ()
+    whole: int = 0
 
     @property
     def lanes(self) -> int:
@@ -65,10 +72,35 @@ class Layout:
 
     @property
     def held(self) -> int:
-        """Channels that a word holds: those of a picture lie evenly in its words, by octets."""
+        """Channels that a word holds, where there are no parts."""
+        return self._held(self.shape[-1], self.depth)
+
+    def _held(self, channels: int, words: int) -> int:
+        """Channels of a part that a word holds: those of a picture lie evenly in its words, by
+        octets."""
         if len(self.shape) == 1 or self.target is Target.OCTETS:
             return self.lanes
-        return min(-(-self.shape[2] // (self.depth * self.unit)) * self.unit, self.lanes)
+        return min(-(-channels // (words * self.unit)) * self.unit, self.lanes)
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """Words of a pixel, or of a flat tensor, by parts."""
+        sizes, step = self.parts or self.shape[-1:], self.lanes
+        if len(self.shape) == 1 and (self.parts or self.whole):
+            step = max(step, self.unit)  # what is made together must not reach into the next part
+        elif len(self.shape) == 1:
+            sizes = max(*sizes, self.made),
+        return tuple(-(-size // step) * step // self.lanes for size in sizes)
+
+    @property
+    def lane_of(self) -> Array:
+        """The lane of each channel, from the first word of a pixel on, or of a flat tensor."""
+        found, first = [], 0
+        for size, words in zip(self.parts or self.shape[-1:], self.words, strict=True):
+            word, lane = np.divmod(np.arange(size), self._held(size, words))
+            found.append((first + word) * self.lanes + lane)
+            first += words
+        return np.concatenate(found)
 
     @property
     def height(self) -> int:
@@ -77,14 +109,12 @@ class Layout:
     @property
     def width(self) -> int:
         """Words of a row."""
-        if len(self.shape) == 3:
-            return self.shape[1]
-        return -(-max(self.shape[0], self.made) // self.lanes)
+        return self.shape[1] if len(self.shape) == 3 else sum(self.words)
 
     @property
     def depth(self) -> int:
         """Words of a pixel."""
-        return -(-self.shape[2] // self.lanes) if len(self.shape) == 3 else 1
+        return sum(self.words) if len(self.shape) == 3 else 1
 
     @property
     def planes(self) -> int:
@@ -96,7 +126,8 @@ class Layout:
     @property
     def blocks(self) -> int:
         """Addresses of a plane of a row."""
-        columns = self.border + self.width
+        flat = len(self.shape) == 1
+        columns = self.border + ((self.whole if flat else 0) or self.width)
         return -(-columns // self.p) if self.feed is Feed.CHAIN else columns
 
     # All in octets
@@ -123,7 +154,7 @@ class Layout:
         """From a pixel to the one below."""
         if self.target is Target.SUMS:
             return self.pixel * (self.shape[1] if len(self.shape) == 3 else 1)
-        return self.depth * self.row
+        return ((self.whole if len(self.shape) == 3 else 0) or self.depth) * self.row
 
     @property
     def first(self) -> int:
@@ -132,8 +163,12 @@ class Layout:
 
     @property
     def octets(self) -> int:
-        """The room that the tensor takes, in whole addresses."""
-        return -(-self.height * self.line // self.address) * self.address
+        """The room that the tensor takes, in whole addresses; of a part, up to its last word."""
+        if not self.whole:
+            return -(-self.height * self.line // self.address) * self.address
+        if len(self.shape) == 1:
+            return (self.planes - 1) * self.blocks * self.address + self.width * self.pixel
+        return (self.height - 1) * self.line + self.depth * self.row
 
     # Values
 
@@ -144,20 +179,19 @@ class Layout:
             pixels[:, :self.shape[-1]] = x.reshape(-1, self.shape[-1])
             return pixels.tobytes().ljust(self.octets, b"\0")
         words = self._words(x)
-        room = self._rows(np.zeros(self.octets, np.uint8))
+        every = np.zeros(self.height * self.line, np.uint8)
+        room = self._rows(every)
         for slot in range(self.p if self.feed is Feed.GROUP else 1):
             hidden = max(slot - self.border, 0)  # columns that would lie before the row
             room[..., self._places(slot)[hidden:], :] = words[..., hidden:, :]
-        return room.tobytes()
+        return every[:self.octets].tobytes()
 
-    def spread(self, x: Array, fill: int = 0) -> Array:
-        """Bring what a picture has for each channel, (..., channels), to the lanes of its words:
-        (..., words of a pixel, lanes), where others are ``fill``."""
-        rest = self.depth * self.held - x.shape[-1]
-        channels = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, rest)], constant_values=fill)
-        words = channels.reshape(*x.shape[:-1], self.depth, self.held)
-        return np.pad(words, [(0, 0)] * x.ndim + [(0, self.lanes - self.held)],
-                      constant_values=fill)
+    def spread(self, x: Array) -> Array:
+        """Bring what there is for each channel, (..., channels), to the lanes of words:
+        (..., words, lanes), where others are 0."""
+        lanes = np.zeros((*x.shape[:-1], sum(self.words) * self.lanes), x.dtype)
+        lanes[..., self.lane_of] = x
+        return lanes.reshape(*x.shape[:-1], -1, self.lanes)
 
     def unpack(self, data: bytes) -> Array:
         """Turn octets into the tensor, as int64."""
@@ -165,7 +199,8 @@ class Layout:
             sums = np.frombuffer(data, "<i4", self.height * self.line // SUM_OCTETS)
             pixels = sums.reshape(-1, self.pixel // SUM_OCTETS)[:, :self.shape[-1]]
             return pixels.reshape(self.shape).astype(np.int64)
-        words = self._rows(np.frombuffer(data, np.uint8))[..., self._places(0), :]
+        every = np.frombuffer(data.ljust(self.height * self.line, b"\0"), np.uint8)
+        words = self._rows(every)[..., self._places(0), :]
         pixels = words.transpose(2, 0, 3, 1, 4).reshape(self.planes, self.height, self.width, -1)
         if self.target is Target.OCTETS:
             values = pixels[0].view(np.int8).astype(np.int64) + 128 * flipped(self.type)
@@ -173,15 +208,12 @@ class Layout:
             bits = np.unpackbits(pixels, axis=-1, bitorder="little").astype(np.int64)
             values = np.tensordot(1 << np.arange(self.planes), bits, 1)
             values = 2 * values - 1 if self.target is Target.BITS else values
-        if len(self.shape) == 1:
-            return values.reshape(-1)[:self.shape[0]]
-        held = values.reshape(self.height, self.width, self.depth, -1)[..., :self.held]
-        return held.reshape(self.height, self.width, -1)[..., :self.shape[2]]
+        return values.reshape(*self.shape[:-1], -1)[..., self.lane_of]
 
     def _rows(self, octets: Array) -> Array:
         """View all octets as words: (y, c, plane, place in the row, octets of a word)."""
-        return octets.reshape(self.height, self.depth, self.planes, self.blocks * self.p,
-                              self.simd // 8)
+        rows = octets.reshape(self.height, -1, self.planes, self.blocks * self.p, self.simd // 8)
+        return rows[:, :self.depth]
 
     def _places(self, slot: int) -> Array:
         """Return the places of the columns in a row; with GROUP, one for each of ``p`` slots."""
@@ -193,8 +225,7 @@ class Layout:
         if len(self.shape) == 3:
             values = self.spread(x.reshape(self.shape))
         else:
-            padded = np.pad(x.ravel(), (0, self.width * self.lanes - x.size))
-            values = padded.reshape(1, self.width, 1, self.lanes)
+            values = self.spread(x.ravel())[np.newaxis, :, np.newaxis]
         values = values.transpose(0, 2, 1, 3)[:, :, np.newaxis]
         if self.target is Target.OCTETS:
             return (values ^ 0x80 if flipped(self.type) else values).astype(np.int8).view(np.uint8)

@@ -152,8 +152,8 @@ def lower(task: Task, fixed: bool, source: Layout, output: Layout, config: Confi
         task=task, fixed=fixed, source=source, output=output, channels=channels, parts=parts,
         tiles=tiles, groups=groups, kernel=kernel, depth=depth, stride=stride, bits=bits,
         activation=activation, shared=False, limit=config.segment,
-        diagonal=task.depthwise and (channels == config.fixed_simd
-                                     or (parts == 1 and output.target is Target.OCTETS)),
+        diagonal=task.depthwise and in_turn(source) and (
+            channels == config.fixed_simd or (parts == 1 and output.target is Target.OCTETS)),
     )
     if lowered.diagonal:
         lowered = replace(lowered, depth=1)
@@ -163,6 +163,11 @@ def lower(task: Task, fixed: bool, source: Layout, output: Layout, config: Confi
         lowered = replace(lowered, shared=True)
     check(lowered, config)
     return lowered
+
+
+def in_turn(source: Layout) -> bool:
+    """Whether the lanes of all channels follow each other."""
+    return bool((source.lane_of == range(source.shape[-1])).all())
 
 
 def channels_of(task: Task, fixed: bool, output: Layout, stride: int,
@@ -206,7 +211,7 @@ def kernel_of(task: Task, source: Layout) -> tuple[Pair, int]:
     if task.conv is not None:
         return task.conv.kernel, source.depth
     if len(source.shape) == 1:
-        return (1, -(-source.shape[0] // source.lanes)), 1
+        return (1, source.width), 1
     return (source.height, source.width), source.depth
 
 
@@ -236,6 +241,20 @@ def check(lowered: Lowered, config: Config) -> None:
                         f"{lowered.parts * lowered.words}")
     if task.conv is not None and task.conv.padded:
         check_border(lowered)
+    check_part(lowered, config)
+
+
+def check_part(lowered: Lowered, config: Config) -> None:
+    """Refuse parts of a joined tensor whose rows are not apart alike, or that are too narrow."""
+    task, source, output = lowered.task, lowered.source, lowered.output
+    rows = len(source.shape) == 3 and lowered.kernel[0] > 1 and lowered.depth > 1
+    if source.whole and rows:
+        raise UserError(f"Node {task.name!r} must read {task.layer.input!r} whole, or a line at a "
+                        f"time, as it is joined to others, not {lowered.kernel[0]} lines")
+    most = output.width * output.lanes
+    if output.whole and len(output.shape) == 1 and lowered.made > most:
+        raise UserError(f"Node {task.name!r} must make at most {most} channels, as others lie "
+                        f"behind them, not {lowered.made}")
 
 
 def check_border(lowered: Lowered) -> None:
@@ -247,9 +266,10 @@ def check_border(lowered: Lowered) -> None:
         if size > 256:
             raise UserError(f"Node {task.name!r}: a picture with borders must have at most 256 "
                             f"lines and columns, not {size}")
-    if not lowered.fixed and not lowered.serial and source.shape[2] % 2:
+    odd = [size for size in source.parts or source.shape[2:] if size % 2]
+    if not lowered.fixed and not lowered.serial and odd:
         raise UserError(f"Node {task.name!r}: a picture of bits with a border must have an even "
-                        f"number of channels, not {source.shape[2]}")
+                        f"number of channels, not {odd[0]}")
 
 
 def serial_sum(lowered: Lowered, config: Config) -> int:

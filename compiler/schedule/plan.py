@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compiler.ir import Graph
+from compiler.passes.place_joins import place_joins
 from compiler.perf import simulate
 from compiler.schedule import packets as make
 from compiler.schedule.image import Image
 from compiler.schedule.layout import Placement
 from compiler.schedule.lower import Lowered
 from compiler.schedule.packets import Packet
-from compiler.schedule.places import place, rooms
+from compiler.schedule.places import Span, place, rooms
 from compiler.schedule.program import Writer
+from compiler.schedule.regions import Region, regions_of
 from compiler.schedule.residency import Choice, Load, choices
 from compiler.schedule.tasks import tasks_of
 from compiler.schedule.tiles import Tile, tiles
@@ -73,7 +75,8 @@ class Draft:
     graph: Graph
     parts: Parts
     layers: tuple[Lowered, ...]
-    places: tuple[Placement, ...]
+    spans: tuple[Span, ...]
+    places: Mapping[str, Placement]
     work: tuple[tuple[Tile, ...], ...]  # the tiles of every layer
 
     @property
@@ -86,14 +89,15 @@ class Draft:
     def schedule(self, choice: Choice) -> Schedule:
         """Put the weights where they were chosen to be."""
         writer = Writer(self.config, choice, [tile for own in self.work for tile in own])
-        for lowered, own, source, output in zip(self.layers, self.work, self.places,
-                                                self.places[1:], strict=False):
+        for lowered, own in zip(self.layers, self.work, strict=True):
+            source, output = (self.places[name] for name in (lowered.task.layer.input,
+                                                             lowered.task.output))
             descriptor = describe(lowered, source.address, output.address)
             writer.add(make.layer(lowered.task.name, descriptor), len(own), fixed=lowered.fixed)
         resident = 2 * sum(packet.count for packet in writer.resident)
         return Schedule(
             config=self.config, graph=self.graph, parts=self.parts, layers=self.layers,
-            places={placed.name: placed for placed in self.places},
+            places=self.places,
             resident=(*writer.resident, make.end()), program=(*writer.program, make.end()),
             resident_octets=resident,
             streamed_octets=sum(load.octets for load in self.loads) - resident,
@@ -105,12 +109,31 @@ def draft(graph: Graph, config: Config) -> Draft:
 
     Raises UserError for a network that the accelerator cannot run.
     """
+    graph = place_joins(graph)
     parts = split(graph)
-    layers = choose(tasks_of(parts), config)
-    places = place([(layers[0].task.layer.input, layers[0].source),
-                    *((lowered.task.output, lowered.output) for lowered in layers)], config)
-    return Draft(config, graph, parts, layers, places,
+    tasks = tasks_of(parts)
+    regions = regions_of(parts, tasks)
+    layers = choose(tasks, regions, config)
+    spans, places = placed(regions, layers, config)
+    return Draft(config, graph, parts, layers, spans, places,
                  tuple(tuple(tiles(lowered, config)) for lowered in layers))
+
+
+def placed(regions: Sequence[Region], layers: Sequence[Lowered],
+           config: Config) -> tuple[tuple[Span, ...], dict[str, Placement]]:
+    """Place the regions, and with them all tensors."""
+    found = {layers[0].task.layer.input: layers[0].source}
+    found |= {lowered.task.output: lowered.output for lowered in layers}
+    places = {}
+    wholes = [region.lies(next(found[name] for name in region.tensors if name in found))
+              for region in regions]
+    spans = place([Span(region.name, whole.octets, region.first, region.last)
+                   for region, whole in zip(regions, wholes, strict=True)], config)
+    for region, whole, span in zip(regions, wholes, spans, strict=True):
+        for name in region.tensors:
+            before, layout = region.part(name, whole)
+            places[name] = Placement(name, span.address + before, layout)
+    return spans, places
 
 
 def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None) -> Schedule:
@@ -120,6 +143,6 @@ def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None)
     Raises UserError for a network that the accelerator cannot run.
     """
     made = draft(graph, config)
-    found = choices(made.loads, rooms(made.places, config, resident_limit), config)
+    found = choices(made.loads, rooms(made.spans, config, resident_limit), config)
     return min((made.schedule(choice) for choice in found[:TRIED]),
                key=lambda plan: simulate(config, plan.program).frame)

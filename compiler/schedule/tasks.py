@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from compiler.errors import UserError
-from compiler.ir import Add, Binary, Concat, Conv, Fixed, MaxPool, TensorType
+from compiler.ir import Binary, Conv, Fixed, MaxPool, TensorType
 from compiler.schedule.layout import Layout
-from compiler.stages import Joining, Layer, Parts, Pooling
+from compiler.stages import Joining, Layer, Parts, Pooling, Step
 from hdl.config import Config
 from hdl.isa import Feed, Target
 
 
-__all__ = ["Task", "tasks_of"]
+__all__ = ["Task", "read_by", "tasks_of"]
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
@@ -103,6 +104,14 @@ class Task:
         large = apart.octets > config.memory_depth * config.memory_width // 8 // LARGE
         return chain if large else apart
 
+    def unit_for(self, source: Layout) -> bool | None:
+        """Return which unit runs it on an input that lies so, or None where none does."""
+        fixed = source.target is Target.OCTETS
+        border = self.conv.pads[1] if self.conv else 0
+        suits = {Feed.CHAIN: True, Feed.WHOLE: self.conv is not None,
+                 Feed.GROUP: self.conv is not None and border <= source.border}
+        return fixed if fixed in self.units and suits[source.feed] else None
+
     def leaves(self, config: Config) -> Layout:
         """Return how its output lies for the host."""
         target = Target.BITS if isinstance(self.output_type, Binary) else Target.OCTETS
@@ -113,22 +122,31 @@ class Task:
 
 
 def tasks_of(parts: Parts) -> tuple[Task, ...]:
-    """Gather the steps of a network by its layers. Raises UserError where it is no chain."""
+    """Gather the steps of a network by its layers, in their order; joins are none.
+
+    Raises UserError for a step that the accelerator cannot run.
+    """
     tasks: list[Task] = []
+    reads = Counter(name for step in parts.body for name in read_by(step))
     for step in parts.body:
-        if isinstance(step, Joining) or (isinstance(step, Layer) and step.add):
-            join = next(node for node in step.nodes if isinstance(node, Add | Concat))
-            raise UserError(f"Node {join.name!r} must read one tensor, as the accelerator joins "
-                            f"none yet, not {len(join.inputs)}")
-        if tasks and step.input != tasks[-1].output:
-            raise UserError(f"Node {step.name!r} must read {tasks[-1].output!r}, as the "
-                            f"accelerator runs a chain of layers, not {step.input!r}")
         if isinstance(step, Layer):
+            if step.add:
+                raise UserError(f"Node {step.add.name!r} must be part of a layer's weights, as the "
+                                f"accelerator adds nothing else, not an Add")
             tasks.append(Task(step, ()))
-        else:
-            check_pool(step, tasks[-1])
-            tasks[-1] = Task(tasks[-1].layer, (*tasks[-1].pools, step))
+        elif isinstance(step, Pooling):
+            at = next((at for at, task in enumerate(tasks) if task.output == step.input), None)
+            if at is None or reads[step.input] > 1:
+                raise UserError(f"MaxPool {step.name!r} must pool what a layer leaves for it "
+                                f"alone, not {step.input!r}")
+            check_pool(step, tasks[at])
+            tasks[at] = Task(tasks[at].layer, (*tasks[at].pools, step))
     return tuple(tasks)
+
+
+def read_by(step: Step) -> tuple[str, ...]:
+    """Return the tensors that a step reads."""
+    return step.inputs if isinstance(step, Joining) else (step.input,)
 
 
 def check_pool(step: Pooling, task: Task) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compiler.errors import UserError
+from compiler.schedule.elimination import Cost, cheapest
+from compiler.schedule.layout import Layout
 from compiler.schedule.lower import Lowered, lower, weight_octets
+from compiler.schedule.regions import HOST, Region
 from compiler.schedule.tasks import Task
 from compiler.schedule.walk import describe
 from hdl.config import Config
@@ -13,41 +16,64 @@ from hdl.config import Config
 
 __all__ = ["choose"]
 
-Plan = tuple[int, tuple[Lowered, ...]]  # cycles, layers from one on
 
+def choose(tasks: Sequence[Task], regions: Sequence[Region],
+           config: Config) -> tuple[Lowered, ...]:
+    """Choose how every region lies, so that all layers together take the fewest cycles.
 
-def choose(tasks: Sequence[Task], config: Config) -> tuple[Lowered, ...]:
-    """Choose the unit of every layer, so that all together take the fewest cycles.
-
-    How a layer leaves its results depends on the unit that reads them, so the choices hang
-    together: from the last layer to the first, the best is kept for each unit. Raises the
-    UserError of a layer that neither unit can run.
+    That says which units read it: a layer runs on the unit that its input lies for, and leaves its
+    results as their readers want them. So the choices hang together. Raises the UserError of a
+    layer that cannot be run.
     """
-    best: dict[bool, Plan] = {False: (0, ())}
-    for at, task in reversed(list(enumerate(tasks))):
-        found: dict[bool, Plan] = {}
-        refusals = []
-        for fixed in task.units:
-            for reader, (cycles, rest) in best.items():
-                try:
-                    lowered = shaped(tasks, at, fixed, reader, config)
-                except UserError as refusal:
-                    refusals.append(refusal)
+    ways = [ways_of(region, tasks, config) for region in regions]
+    at = {name: number for number, region in enumerate(regions) for name in region.tensors}
+    found: dict[tuple[int, int, int], Lowered] = {}  # by layer, and way of its input and output
+    costs, refusals = [], []
+    for number, task in reversed(list(enumerate(tasks))):
+        source, output = at[task.layer.input], at[task.output]
+        table: dict[tuple[int, ...], float] = {}
+        refused = []
+        for read, of_source in enumerate(ways[source]):
+            for left, of_output in enumerate(ways[output]):
+                if source == output and read != left:
                     continue
-                plan = cycles + expense(lowered, config), (lowered, *rest)
-                found[fixed] = min(found.get(fixed, plan), plan, key=lambda of: of[0])
-        if not found:
-            raise refusals[0]
-        best = found
-    return min(best.values(), key=lambda of: of[0])[1]
+                try:
+                    lowered = shaped(task, regions[source].part(task.layer.input, of_source)[1],
+                                     regions[output].part(task.output, of_output)[1], config)
+                except UserError as refusal:
+                    refused.append(refusal)
+                    continue
+                found[number, read, left] = lowered
+                table[(read,) if source == output else (read, left)] = expense(lowered, config)
+        if not table:
+            raise refused[0]
+        refusals += refused
+        costs.append(Cost((source,) if source == output else (source, output), table))
+    chosen = cheapest([len(of) for of in ways], costs)
+    if chosen is None:
+        raise refusals[0]
+    return tuple(found[number, chosen[at[task.layer.input]], chosen[at[task.output]]]
+                 for number, task in enumerate(tasks))
 
 
-def shaped(tasks: Sequence[Task], at: int, fixed: bool, reader: bool, config: Config) -> Lowered:
-    """Lower a layer between its neighbours; ``reader`` is the unit of the next one."""
-    task = tasks[at]
-    output = (tasks[at + 1].reads(reader, config, of_host=False) if at + 1 < len(tasks)
-              else task.leaves(config))
-    lowered = lower(task, fixed, task.reads(fixed, config, of_host=at == 0), output, config)
+def ways_of(region: Region, tasks: Sequence[Task], config: Config) -> list[Layout]:
+    """Return how a region may lie: as one of its readers wants it, on one of its units."""
+    if region.last == len(tasks):
+        return [tasks[-1].leaves(config)]
+    wanted = [task.reads(fixed, config, of_host=region.first == HOST)
+              for task in tasks if task.layer.input in region.tensors for fixed in task.units]
+    found = list(dict.fromkeys(region.lies(layout) for layout in wanted))
+    # With the widest border every window begins as it would with its own, or is moved by its own.
+    return sorted(found, key=lambda layout: -layout.border)
+
+
+def shaped(task: Task, source: Layout, output: Layout, config: Config) -> Lowered:
+    """Lower a layer between its input and its output, which lie as told."""
+    fixed = task.unit_for(source)
+    if fixed is None:
+        raise UserError(f"Node {task.name!r} must read {task.layer.input!r} as the other layers do "
+                        f"that read it, not alone")
+    lowered = lower(task, fixed, source, output, config)
     describe(lowered, 0, 0)  # whose refusals are refusals of this unit
     return lowered
 

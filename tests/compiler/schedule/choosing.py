@@ -11,7 +11,7 @@ __all__ = ["any_choice", "stored_octets"]
 def any_choice(rng, draft):
     """Copy some words of some tiles from any rooms, and let tiles come ahead as far as they fit."""
     config, loads = draft.config, draft.loads
-    space = rooms(draft.places, config, [None, None, 2000][rng.integers(3)])
+    space = rooms(draft.spans, config, [None, None, 2000][rng.integers(3)])
     share = rng.choice([0.1, 0.5, 0.9, 1])
     wanted, ahead, at = [], [], 0
     for load in loads:

@@ -1,13 +1,18 @@
 """Networks of one layer, and the task that the accelerator has with them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from compiler.ir import Binary, Conv, Dense, Graph, Input, MaxPool, Requantize, Threshold
-from compiler.schedule.tasks import tasks_of
+from compiler.schedule.regions import Region
+from compiler.schedule.tasks import Task, tasks_of
+from compiler.schedule.units import shaped
 from compiler.stages import split
 
 
-__all__ = ["bits_conv", "bits_dense", "levels_of", "one_task", "shaped_output"]
+__all__ = ["between", "bits_conv", "bits_dense", "chain", "levels_of", "one_task",
+           "shaped_output"]
 
 
 def one_task(sums, shape, kind, *, activation=None, pools=()):
@@ -57,3 +62,29 @@ def shaped_output(task, config, target, **choices):
     return layout if task.layer.activation is None else type(layout)(
         **{name: getattr(layout, name) for name in layout.__dataclass_fields__}
         | {"target": target} | choices)
+
+
+def between(task, fixed, config, reader=None, reader_fixed=False, *, of_host=True):
+    """A layer on a unit, whose output ``reader`` reads, or the host."""
+    output = reader.reads(reader_fixed, config, of_host=False) if reader else task.leaves(config)
+    return shaped(task, task.reads(fixed, config, of_host=of_host), output, config)
+
+
+def chain(tasks):
+    """The tasks as a chain, of which each reads what the one before it leaves, and its regions."""
+    names = [f"t{at}" for at in range(len(tasks))]
+    linked = [Task(replace(task.layer, input=name), task.pools)
+              for task, name in zip(tasks, names, strict=True)]
+    tensors = [*zip(names, (task.layer.input_shape for task in linked), strict=True),
+               (linked[-1].output, linked[-1].output_shape)]
+    regions = [Region(name, shape, shape[-1:], {name: range(1)}, at - 1, at)
+               for at, (name, shape) in enumerate(tensors)]
+    for at, task in enumerate(linked[:-1]):
+        last = (task.pools or (task.layer,))[-1].nodes[-1]
+        renamed = replace(last, name=names[at + 1])
+        if task.pools:
+            pools = *task.pools[:-1], replace(task.pools[-1], pool=renamed)
+            linked[at] = Task(task.layer, pools)
+        else:
+            linked[at] = Task(replace(task.layer, activation=renamed), ())
+    return linked, regions

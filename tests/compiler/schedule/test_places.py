@@ -4,11 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.errors import UserError
-from compiler.ir import Binary
-from compiler.schedule.layout import Layout
-from compiler.schedule.places import place, rooms
+from compiler.schedule.places import Span, place, rooms
 from hdl.config import Config
-from hdl.isa import Target
 
 
 CONFIG = Config(memory_depth=64)  # of 8 octets
@@ -16,41 +13,73 @@ SIZE = 512
 
 
 def chain(sizes):
-    """Tensors of so many octets, or the next multiple of 8."""
-    return [(f"t{at}", Layout(type=Binary(), shape=(8 * octets,), target=Target.BITS, p=2,
-                              simd=32)) for at, octets in enumerate(sizes)]
+    """Tensors of so many octets: the layer ``k`` reads tensor ``k``, and leaves the next."""
+    return [Span(f"t{at}", octets, at - 1, at) for at, octets in enumerate(sizes)]
 
 
-@given(st.lists(st.integers(1, 300), min_size=2, max_size=7))
+def octets(most):
+    return st.integers(1, most // 8).map(lambda count: 8 * count)
+
+
+@st.composite
+def any_spans(draw, most=200):
+    """Tensors of a network that forks: each is read by some later layer, or some more."""
+    count = draw(st.integers(2, 7))
+    return [Span(f"t{at}", draw(octets(most)), at - 1,
+                 draw(st.integers(at, count - 1)) if at < count - 1 else at)
+            for at in range(count)]
+
+
+@given(st.lists(octets(300), min_size=2, max_size=7))
 def test_neighbours_never_overlap(sizes):
-    tensors = chain(sizes)
-    octets = [layout.octets for _, layout in tensors]
-    fits = max(map(sum, zip(octets, octets[1:], strict=False))) <= SIZE
+    fits = max(map(sum, zip(sizes, sizes[1:], strict=False))) <= SIZE
     if not fits:
         with pytest.raises(UserError, match=r"^Tensors 't\d' and 't\d' must fit the activation "
                                             r"memory of 512 octets together, not \d+$"):
-            place(tensors, CONFIG)
+            place(chain(sizes), CONFIG)
         return
-    places = place(tensors, CONFIG)
-    assert [of.name for of in places] == [name for name, _ in tensors]
+    places = place(chain(sizes), CONFIG)
+    assert [of.name for of in places] == [of.name for of in chain(sizes)]
     for one, other in zip(places, places[1:], strict=False):
         assert one.end <= other.address or other.end <= one.address
     assert all(of.address >= 0 and of.end <= SIZE for of in places)
 
 
-@given(st.lists(st.integers(1, 300), min_size=2, max_size=7), st.none() | st.integers(0, 600))
-def test_rooms_are_what_tensors_leave(sizes, limit):
-    """From layer ``k`` on, the tensors that layers ``k`` and later read or leave are in use."""
+@given(any_spans())
+def test_what_is_needed_together_never_overlaps(spans):
     try:
-        places = place(chain(sizes), CONFIG)
+        places = place(spans, CONFIG)
+    except UserError:
+        return
+    assert [(of.name, of.octets, of.first, of.last) for of in places] \
+        == [(of.name, of.octets, of.first, of.last) for of in spans]
+    assert all(of.address >= 0 and of.end <= SIZE for of in places)
+    for at, one in enumerate(places):
+        for other in places[at + 1:]:
+            assert (one.end <= other.address or other.end <= one.address
+                    or one.last < other.first or other.last < one.first)
+
+
+@given(any_spans(50))
+def test_small_tensors_have_room(spans):
+    """Whatever needs less than the memory in all has places."""
+    assert len(place(spans, CONFIG)) == len(spans)
+
+
+@given(any_spans(), st.none() | st.integers(0, 600))
+def test_rooms_are_what_tensors_leave(spans, limit):
+    """From layer ``k`` on, what layers ``k`` and later read or leave is in use."""
+    try:
+        places = place(spans, CONFIG)
     except UserError:
         return
     found = rooms(places, CONFIG, limit)
     kept = np.zeros(len(places), int)
     for layer in range(len(places) - 1):
         free = np.ones(CONFIG.memory_depth, bool)
-        for of in places[layer:]:
-            free[of.address // 8:of.end // 8] = False
+        for of in places:
+            if of.last >= layer:
+                free[of.address // 8:of.end // 8] = False
         for room in found:
             if room.layer <= layer:
                 assert free[room.begin:room.end].all()
@@ -74,3 +103,15 @@ def test_rooms_of_a_chain():
     found = [(room.layer, 8 * room.begin, 8 * room.end) for room in rooms(places, CONFIG)]
     assert found == [(0, 304, 512), (2, 200, 296), (3, 16, 200)]
     assert [(room.begin, room.end) for room in rooms(places, CONFIG, 219)] == [(38, 64), (25, 26)]
+
+
+def test_a_tensor_that_is_read_later():
+    """It keeps its place, so what comes meanwhile lies beside it."""
+    spans = [Span("x", 80, -1, 2), Span("a", 40, 0, 1), Span("b", 80, 1, 2), Span("y", 8, 2, 3)]
+    x, a, b, y = place(spans, CONFIG)
+    assert (x.address, a.address) == (0, 160)
+    assert b.address == 80
+    assert y.address == 192
+    with pytest.raises(UserError, match=r"^Tensors 'x', 'a' and 'b' must fit the activation memory "
+                                        r"of 192 octets together, not 200$"):
+        place(spans, Config(memory_depth=24))

@@ -18,7 +18,7 @@ from compiler.ir import (
     Sum,
     Threshold,
 )
-from compiler.schedule.tasks import tasks_of
+from compiler.schedule.tasks import read_by, tasks_of
 from compiler.stages import split
 from hdl.config import Config
 from hdl.isa import Feed, Target
@@ -97,14 +97,36 @@ def joined(join):
     return Graph(tuple(nodes), name="joined")
 
 
-@pytest.mark.parametrize(("join", "message"), [
-    (Add, "Node 'join' must read one tensor, as the accelerator joins none yet, not 2"),
-    (Concat, ("Node 'sums1' must read 'bits0', as the accelerator runs a chain of layers, "
-              "not 'x'")),
-])
-def test_forks_and_joins_are_refused(join, message):
-    with pytest.raises(UserError, match=f"^{message}$"):
-        tasks_of(split(joined(join)))
+def test_joins_are_no_tasks():
+    parts = split(joined(Concat))
+    tasks = tasks_of(parts)
+    assert [(task.name, task.layer.input, task.output) for task in tasks] == [
+        ("sums0", "x", "bits0"), ("sums1", "x", "bits1"), ("last", "join", "last")]
+    assert [read_by(step) for step in parts.body] == [("x",), ("x",), ("bits0", "bits1"),
+                                                      ("join",)]
+
+
+def test_an_add_is_refused():
+    """It is the passes that make weights of it."""
+    with pytest.raises(UserError, match="^Node 'join' must be part of a layer's weights, as the "
+                                        "accelerator adds nothing else, not an Add$"):
+        tasks_of(split(joined(Add)))
+
+
+def test_what_others_read_is_not_pooled():
+    pool = MaxPool(name="pool", inputs=("bits0",), kernel=(2, 2), stride=(1, 1))
+    last = Conv(name="second", inputs=("pool",), weights=np.ones((1, 2, 2, 4), int), bits=1)
+    graph = joined(Concat)
+    nodes = [
+        *graph.nodes[:3], pool, last,
+        Threshold(name="bits3", inputs=("second",), levels=np.zeros((1, 1), int)),
+        Conv(name="third", inputs=("bits0",), weights=np.ones((1, 3, 3, 4), int), bits=1),
+        Threshold(name="bits4", inputs=("third",), levels=np.zeros((1, 1), int)),
+        Concat(name="both", inputs=("bits3", "bits4")),
+        Conv(name="end", inputs=("both",), weights=np.ones((1, 1, 1, 2), int), bits=1)]
+    with pytest.raises(UserError, match="^MaxPool 'pool' must pool what a layer leaves for it "
+                                        "alone, not 'bits0'$"):
+        tasks_of(split(Graph(tuple(nodes))))
 
 
 @pytest.mark.parametrize(("task", "units"), [

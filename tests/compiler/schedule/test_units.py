@@ -5,13 +5,14 @@ import pytest
 
 from compiler.errors import UserError
 from compiler.ir import Fixed
+from compiler.schedule.regions import regions_of
 from compiler.schedule.tasks import tasks_of
-from compiler.schedule.units import choose, expense, shaped
+from compiler.schedule.units import choose, expense
 from compiler.stages import split
 from hdl.config import Config
 from hdl.isa import Target
 from tests.compiler.schedule.pictures import random_picture_network
-from tests.compiler.schedule.single import bits_conv, bits_dense
+from tests.compiler.schedule.single import between, bits_conv, bits_dense, chain
 
 
 @pytest.mark.parametrize(("task", "fixed"), [
@@ -23,7 +24,7 @@ from tests.compiler.schedule.single import bits_conv, bits_dense
     (bits_conv((9, 9, 40), count=None, kind=Fixed(2, signed=False)), True),  # sums of planes
 ], ids=["dense", "conv", "planes", "picture", "odd", "sums"])
 def test_choices(task, fixed):
-    lowered, = choose([task], Config())
+    lowered, = choose(*chain([task]), Config())
     assert lowered.fixed == fixed
 
 
@@ -31,12 +32,15 @@ def test_choices(task, fixed):
 def test_nothing_is_cheaper(seed):
     """Of all ways to choose, which are few, none takes fewer cycles."""
     graph = random_picture_network(np.random.default_rng(seed))
-    tasks = tasks_of(split(graph))
+    parts = split(graph)
+    tasks = tasks_of(parts)
+    regions = regions_of(parts, tasks)
     config = Config()
 
     def cycles(units):
-        layers = [shaped(tasks, at, fixed, reader, config) for at, (fixed, reader)
-                  in enumerate(zip(units, (*units[1:], False), strict=True))]
+        following = [*zip(tasks[1:], units[1:], strict=True), ()]
+        layers = [between(task, units[at], config, *following[at], of_host=at == 0)
+                  for at, task in enumerate(tasks)]
         return sum(expense(lowered, config) for lowered in layers)
 
     possible = []
@@ -47,9 +51,9 @@ def test_nothing_is_cheaper(seed):
             continue
     if not possible:
         with pytest.raises(UserError, match="^(Node|MaxPool) '"):
-            choose(tasks, config)
+            choose(tasks, regions, config)
         return
-    layers = choose(tasks, config)
+    layers = choose(tasks, regions, config)
     assert sum(expense(lowered, config) for lowered in layers) == min(possible)
 
 
@@ -58,7 +62,7 @@ def test_neighbours_agree():
     first = bits_conv((9, 9, 32), channels=32, count=3)
     second = bits_conv(first.output_shape, kind=first.output_type, count=1)
     third = bits_conv(second.output_shape, bits=8, count=None)
-    layers = choose([first, second, third], Config())
+    layers = choose(*chain([first, second, third]), Config())
     assert [lowered.fixed for lowered in layers] == [False, False, True]
     assert [lowered.target for lowered in layers] == [Target.PLANES, Target.OCTETS, Target.SUMS]
     for lowered, reader in zip(layers, layers[1:], strict=False):
@@ -69,4 +73,4 @@ def test_neighbours_agree():
 def test_a_layer_that_no_unit_can_run():
     with pytest.raises(UserError, match=r"^Node 'sums': the weights of a tile must have at most "
                                         r"256 words, as they are used again, not 275$"):
-        choose([bits_conv((9, 9, 352), (5, 5))], Config())
+        choose(*chain([bits_conv((9, 9, 352), (5, 5))]), Config())

@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from compiler.errors import UserError
 from compiler.ir import Fixed
-from compiler.schedule.units import shaped
 from compiler.schedule.walk import describe
 from hdl.config import Config
 from hdl.isa import Feed, Layer, Loop, Target, Walk
-from tests.compiler.schedule.single import bits_conv, bits_dense
+from tests.compiler.schedule.single import between, bits_conv, bits_dense
 
 
 SOURCE, OUTPUT = 1600, 80000
@@ -82,11 +81,11 @@ def test_every_pass_begins_where_it_must(config, pads, stride, kernel, depth, bi
     task = bits_conv((9, 11, depth), kernel, depth if groups > 1 else 40, pads=pads, stride=stride,
                      bits=bits, pool=pool if count else None, kind=kind, count=count,
                      groups=groups)
-    readers = [bits_conv(task.output_shape, (1, 1), kind=task.output_type, bits=reader)
-               for _ in range(reader and count is not None)]
+    behind = (bits_conv(task.output_shape, (1, 1), kind=task.output_type, bits=reader)
+              if reader and count is not None else None)
     for fixed in task.units:
         try:
-            lowered = shaped([task, *readers], 0, fixed, reader == 2, config)
+            lowered = between(task, fixed, config, behind, reader == 2)
         except UserError:
             continue
         descriptor = describe(lowered, SOURCE, OUTPUT)
@@ -119,7 +118,7 @@ def test_every_pass_begins_where_it_must(config, pads, stride, kernel, depth, bi
 ], ids=["plain", "padded", "even", "strided", "pooled", "pool", "planes", "fixed", "group", "dense",
         "shift"])
 def test_fields(task, expected):
-    lowered = shaped([task], 0, task.units[0], False, Config())
+    lowered = between(task, task.units[0], Config())
     descriptor = describe(lowered, SOURCE, OUTPUT)
     assert {name: descriptor.layer[name] for name in expected} == expected
     assert set(descriptor.layer) == set(Layer.members)
@@ -131,7 +130,7 @@ def test_planes_of_the_output():
     """The planes of a row lie side by side, ahead of the row of the next word."""
     task = bits_conv(count=3)
     reader = bits_conv(task.output_shape, kind=Fixed(2, signed=False), pads=(1, 1, 1, 1))
-    descriptor = describe(shaped([task, reader], 0, False, False, Config()), SOURCE, OUTPUT)
+    descriptor = describe(between(task, False, Config(), reader), SOURCE, OUTPUT)
     assert (descriptor.layer["target"], descriptor.layer["plane"]) == (Target.PLANES, 5)
     assert descriptor.walk[Loop.WORD]["count"] == 1
     begin = descriptor.walk[Loop.BEGIN]
@@ -145,7 +144,7 @@ def test_dense_layers_read_pictures(shape, rows):
     task = bits_dense(int(np.prod(shape)), 8, count=1)
     of_picture = type(task)(type(task.layer)(**vars(task.layer) | {"input_shape": shape}), ())
     config = Config(weight_depth=2048)
-    layer = describe(shaped([of_picture], 0, False, False, config), 0, 0).layer
+    layer = describe(between(of_picture, False, config), 0, 0).layer
     assert (layer["height"], layer["depth"]) == rows
     assert layer["taps"] == 4
 
@@ -165,4 +164,4 @@ def test_dense_layers_read_pictures(shape, rows):
 ], ids=["words", "tiles", "shift", "lines", "row", "picture"])
 def test_too_large_for_a_field(task, config, message):
     with pytest.raises(UserError, match=f"^Node 'sums': {message}$"):
-        shaped([task], 0, False, False, config)
+        between(task, False, config)
