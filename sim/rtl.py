@@ -7,7 +7,7 @@ from compiler.errors import UserError
 from compiler.host import Accelerator
 from compiler.ir import Graph, value_range
 from compiler.schedule.plan import Schedule, schedule
-from compiler.stages import on_host
+from compiler.stages import on_host, split
 from hdl.config import Config
 from hdl.counters import CAUSES, LAYERS
 from hdl.isa import Cause
@@ -65,10 +65,11 @@ class Rtl:
         """Return the tensor that every layer leaves, (frames, ...) of int64, by name.
 
         The last comes over the serial line, the others straight from the simulated memory, as it
-        was when their layer had ended. None stands for one that never is in memory: it was pooled
-        as it was made.
+        was when their layer had ended. None stands for one that never is in memory as such: it was
+        pooled as it was made, is the sums that another layer adds, or lies where its parts do.
         """
-        steps = [step.output for step in self.schedule.parts.body]
+        bodies = split(self.schedule.graph).body, self.schedule.parts.body
+        steps = [step.output for body in bodies for step in body]
         made: dict[str, list[np.ndarray]] = {
             lowered.task.output: [] for lowered in self.schedule.layers}
         for frame in self.inputs(x):

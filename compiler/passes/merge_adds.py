@@ -17,7 +17,9 @@ from compiler.ir import (
     Fixed,
     Graph,
     Node,
+    Requantize,
     TensorType,
+    Threshold,
 )
 from compiler.passes.copies import copied
 from compiler.passes.rewriting import (
@@ -111,16 +113,15 @@ class _Merger:
         """Return the nodes that make the sums, the layer last."""
         shape = self.graph.shape(self.node.name)
         terms = self._alike(_terms(self.graph, self.node))
-        terms, pads = _in_one_window(self.node, terms, shape[:-1] or (1, 1))
+        terms, pads = _in_one_window(terms, shape[:-1] or (1, 1))
         sources = list(dict.fromkeys(term.source for term in terms))
         weights = np.concatenate([
             np.sum([term.weights for term in terms if term.source == source], 0)
             for source in sources], -1)
-        layer = layer_of(self.node, self.graph)
-        assert layer is not None
-        made: Dense | Conv = Dense(name=layer.name, weights=weights[:, 0, 0], bits=1)
+        name = self._name()
+        made: Dense | Conv = Dense(name=name, weights=weights[:, 0, 0], bits=1)
         if len(shape) > 1:
-            made = Conv(name=layer.name, weights=weights, bits=1, stride=terms[0].stride, pads=pads)
+            made = Conv(name=name, weights=weights, bits=1, stride=terms[0].stride, pads=pads)
         biases = [term.bias for term in terms if term.bias is not None]
         made = replace(with_weights(made, made.weights),
                        bias=np.sum(biases, 0) if biases else None)
@@ -131,6 +132,14 @@ class _Merger:
             sources = [join.name]
         self.reads[made.name] = tuple(sources)
         return [*self.run, made]
+
+    def _name(self) -> str:
+        """Name the layer as the one that adds, unless the sums are the result: as these then."""
+        layer = layer_of(self.node, self.graph)
+        assert layer is not None
+        read = any(isinstance(user, Threshold | Requantize)
+                   for user in self.graph.users(self.node))
+        return layer.name if read else self.node.name
 
     def _alike(self, terms: Sequence[Term]) -> list[Term]:
         """Return ``terms`` that read pictures of one size, with one stride.
@@ -182,20 +191,18 @@ def _spoken(term: Term) -> str:
     return f"{term.size[0]} x {term.size[1]} with {term.stride}"
 
 
-def _in_one_window(node: Add, terms: Sequence[Term], out: tuple[int, ...]
-                   ) -> tuple[list[Term], Sides]:
-    """Bring the weights of all terms into windows of one size; returns its borders, too."""
+def _in_one_window(terms: Sequence[Term], out: tuple[int, ...]) -> tuple[list[Term], Sides]:
+    """Bring the weights of all terms into windows of one size; returns its borders, too.
+
+    At the end there is as much border as the last of ``out`` places needs: never so much that one
+    more place would fit, since no term has one.
+    """
     stride, size = terms[0].stride, terms[0].size
     before = [max(term.pads[axis] for term in terms) for axis in (0, 1)]
     window = [max(before[axis] - term.pads[axis] + term.weights.shape[1 + axis] for term in terms)
               for axis in (0, 1)]
     behind = [max((out[axis] - 1) * stride[axis] + window[axis] - size[axis] - before[axis], 0)
               for axis in (0, 1)]
-    for axis in (0, 1):
-        made = (size[axis] + before[axis] + behind[axis] - window[axis]) // stride[axis] + 1
-        if made != out[axis]:
-            raise PassError(f"Add {node.name!r} must add convolutions whose windows lie alike, not "
-                            f"ones that have {made} places together where each has {out[axis]}")
     found = []
     for term in terms:
         sides = []

@@ -35,10 +35,10 @@ class Schedule:
     """What the accelerator does for one frame of a network, and before the first."""
 
     config: Config
-    graph: Graph
-    parts: Parts
+    graph: Graph                     # as it was given
+    parts: Parts                     # of the graph as `place_joins` leaves it
     layers: tuple[Lowered, ...]
-    places: Mapping[str, Placement]  # of the input of the first layer, and of every layer's output
+    places: Mapping[str, Placement]  # of the first layer's input, and of what is made or joined
     resident: tuple[Packet, ...]
     program: tuple[Packet, ...]
     resident_octets: int             # of weights
@@ -75,7 +75,7 @@ class Draft:
     graph: Graph
     parts: Parts
     layers: tuple[Lowered, ...]
-    spans: tuple[Span, ...]
+    spans: tuple[Span, ...]             # of the memory that tensors take
     places: Mapping[str, Placement]
     work: tuple[tuple[Tile, ...], ...]  # the tiles of every layer
 
@@ -109,8 +109,7 @@ def draft(graph: Graph, config: Config) -> Draft:
 
     Raises UserError for a network that the accelerator cannot run.
     """
-    graph = place_joins(graph)
-    parts = split(graph)
+    parts = split(place_joins(graph))
     tasks = tasks_of(parts)
     regions = regions_of(parts, tasks)
     layers = choose(tasks, regions, config)

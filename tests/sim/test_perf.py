@@ -12,6 +12,7 @@ from compiler.frontends import load
 from compiler.ir import Binary, Conv, Dense, Flatten, Graph, Input, MaxPool, Threshold
 from compiler.models import DEFAULT, held_back, network
 from compiler.passes import to_integer
+from compiler.passes.place_joins import place_joins
 from compiler.perf import estimate
 from compiler.schedule.fit import arrays, fit
 from compiler.schedule.plan import draft, schedule
@@ -21,6 +22,7 @@ from sim.rtl import Rtl
 from tests.compiler.codegen.networks import activations, weights
 from tests.compiler.frontends.real_data import mnist_test, shared
 from tests.compiler.schedule.choosing import any_choice, stored_octets
+from tests.compiler.schedule.joins import random_joined_network
 from tests.compiler.schedule.pictures import random_picture_network
 from tests.sim.networks import random_frames, random_network
 from tests.sim.tinbinn import tinbinn
@@ -42,7 +44,7 @@ def check(plan, x):
     rtl, expected = Rtl(plan), estimate(plan)
     made = rtl.trace(x)
     assert all(made[lowered.task.output] is not None for lowered in plan.layers)
-    for node, values in golden.trace(plan.graph, x):
+    for node, values in golden.trace(place_joins(plan.graph), x):
         if made.get(node.name) is not None:
             np.testing.assert_array_equal(made[node.name], values, err_msg=node.name)
     assert rtl.counts == expected.counted
@@ -127,6 +129,37 @@ def test_arrays_that_fit(config):
 @pytest.mark.parametrize("seed", range(1000, 1100))
 def test_many_pictures(name, seed):
     check_pictures(CONFIGS[name], seed)
+
+
+def check_joins(config, seed):
+    """Check a random network that forks and joins."""
+    rng = np.random.default_rng(seed)
+    while True:
+        graph = random_joined_network(rng)
+        try:
+            plan = schedule(graph, config)
+        except UserError:  # few words fit the weight queue of some configurations
+            continue
+        if plan.streamed_octets < 50_000:
+            break
+    check(plan, random_frames(rng, graph))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_joins(seed):
+    check_joins(CONFIGS["default"], seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_joins_other_config(seed):
+    check_joins(CONFIGS["other"], seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("seed", range(1000, 1100))
+def test_many_joins(name, seed):
+    check_joins(CONFIGS[name], seed)
 
 
 def stored(config, seed):

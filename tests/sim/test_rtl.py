@@ -3,7 +3,8 @@ import pytest
 
 from compiler import golden
 from compiler.errors import UserError
-from compiler.ir import ArgMax, Binary, Dense, Fixed, Graph, Input, Threshold
+from compiler.executors import Golden, compare
+from compiler.ir import Add, ArgMax, Binary, Concat, Dense, Fixed, Graph, Input, Threshold
 from compiler.schedule.plan import schedule
 from hdl.config import Config
 from sim.rtl import Rtl
@@ -63,6 +64,28 @@ def test_schedule(graph):
     x = RNG.integers(0, 256, (1, 30))
     streamed = Rtl(schedule(graph, Config(), resident_limit=0))
     np.testing.assert_array_equal(streamed.run(x), golden.run(graph, x))
+
+
+def test_trace_of_joins():
+    """All steps of the network as it was given have a name, though they run otherwise."""
+    graph = Graph((
+        Input(name="x", shape=(30,), type=Binary()),
+        dense("sums0", "x", 12, 30),
+        Threshold(name="a", inputs=("sums0",), levels=np.zeros((1, 1), np.int64)),
+        dense("sums1", "a", 12, 12),
+        Threshold(name="b", inputs=("sums1",), levels=np.zeros((1, 1), np.int64)),
+        Concat(name="join", inputs=("a", "b")),
+        dense("early", "a", 5, 12),
+        dense("late", "join", 5, 24),
+        Add(name="add", inputs=("early", "late")),
+        ArgMax(name="class", inputs=("add",)),
+    ))
+    rtl, x = Rtl(graph), RNG.choice([-1, 1], (2, 30))
+    made = rtl.trace(x)
+    assert compare("rtl", made, Golden(graph).trace(x)) is None
+    assert {name for name, values in made.items() if values is not None} >= {"a", "b", "add"}
+    assert made["early"] is None
+    np.testing.assert_array_equal(rtl.run(x), golden.run(graph, x))
 
 
 def test_padding_stays_minus_one():

@@ -7,7 +7,9 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from compiler.errors import UserError
-from compiler.ir import Binary, Conv, Dense, Fixed, Graph, Input, MaxPool, Threshold
+from compiler.ir import Binary, Concat, Conv, Dense, Fixed, Graph, Input, MaxPool, Threshold
+from compiler.passes.place_joins import place_joins
+from compiler.schedule import packets as make
 from compiler.schedule.plan import draft, schedule
 from compiler.workload import open_workload
 from hdl.config import Config
@@ -16,7 +18,9 @@ from tests.compiler.codegen.networks import networks
 from tests.compiler.frontends.real_data import shared
 from tests.compiler.schedule.checking import CONFIGS, PICTURE_CONFIGS, check
 from tests.compiler.schedule.choosing import any_choice, stored_octets
+from tests.compiler.schedule.joins import Joins, random_joined_network
 from tests.compiler.schedule.pictures import random_picture_network, random_pictures
+from tests.sim.networks import random_frames
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -204,6 +208,57 @@ def test_stores_come_when_their_place_is_free():
     lost = replace(plan, program=tuple(rest))
     with pytest.raises(AssertionError):
         check(graph, frames, lost)
+
+
+@pytest.mark.parametrize("style", ["bits", "planes", "octets"])
+@pytest.mark.parametrize("config", PICTURE_CONFIGS, ids=repr)
+def test_networks_that_fork_and_join(config, style):
+    rng = np.random.default_rng(0)
+    found = 0
+    while found < 3:
+        graph = random_joined_network(rng, style)
+        try:
+            plan = schedule(graph, config)
+        except UserError:  # too many weights for this configuration
+            continue
+        check(place_joins(graph), random_frames(rng, graph, 1), plan)
+        found += 1
+
+
+def fork(style="bits"):
+    """A network whose first tensor is read by two layers, and joined to what the third reads."""
+    joins = Joins(np.random.default_rng(0), style, (6, 6, 40))
+    first = joins.layer("x", 40)
+    second = joins.layer(joins.layer(first, 40), 40)
+    joins.sums(joins.add(Concat(name="join"), first, second), 3)
+    return joins.graph
+
+
+def test_parts_lie_side_by_side():
+    """A word further in every row, and no layer moves them."""
+    plan = schedule(fork(), Config())
+    first, second, whole = (plan.places[name] for name in ("made2", "made6", "join7"))
+    assert not any(lowered.fixed for lowered in plan.layers[1:])
+    assert (first.address, second.address) == (whole.address, whole.address
+                                               + 2 * whole.layout.row)
+    assert first.layout.line == second.layout.line == 4 * whole.layout.row
+    assert whole.layout.parts == (40, 40)
+
+
+@pytest.mark.parametrize("style", ["bits", "planes", "octets"])
+def test_a_tensor_stays_until_its_last_reader(style):
+    """And if it does not, that is seen."""
+    graph = fork(style)
+    frames = random_frames(np.random.default_rng(1), graph)
+    plan = schedule(graph, Config())
+    check(place_joins(graph), frames, plan)
+    program = list(plan.program)
+    at = next(at for at, packet in enumerate(program) if packet.name == plan.layers[2].task.name)
+    place = plan.places["made2"]
+    early = make.store(place.address // 8, bytes(place.octets // 8 * 8), octets=8)
+    with pytest.raises(AssertionError):
+        check(place_joins(graph), frames, replace(plan, program=(
+            *program[:at + 1], *early, *program[at + 1:])))
 
 
 def test_cnv():
