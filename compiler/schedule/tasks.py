@@ -16,7 +16,7 @@ from hdl.config import Config
 from hdl.isa import Feed, Target
 
 
-__all__ = ["Task", "read_by", "tasks_of"]
+__all__ = ["Task", "is_large", "read_by", "tasks_of"]
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
@@ -101,8 +101,7 @@ class Task:
         grouped = of_host and chain.depth == 1
         apart = (replace(chain, feed=Feed.GROUP) if grouped else
                  replace(chain, feed=Feed.WHOLE, border=0))
-        large = apart.octets > config.memory_depth * config.memory_width // 8 // LARGE
-        return chain if large else apart
+        return chain if is_large(apart, config) else apart
 
     def unit_for(self, source: Layout) -> bool | None:
         """Return which unit runs it on an input that lies so, or None where none does."""
@@ -119,6 +118,11 @@ class Task:
             target = Target.SUMS
         return Layout(type=self.output_type, shape=self.output_shape, target=target, p=config.p,
                       simd=config.simd, unit=config.pe)
+
+
+def is_large(layout: Layout, config: Config) -> bool:
+    """Whether a tensor that lies so would take too much of the memory."""
+    return layout.octets > config.memory_depth * config.memory_width // 8 // LARGE
 
 
 def tasks_of(parts: Parts) -> tuple[Task, ...]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from compiler.errors import UserError
 from compiler.schedule.elimination import Cost, cheapest
 from compiler.schedule.layout import Layout
 from compiler.schedule.lower import Lowered, lower, weight_octets
 from compiler.schedule.regions import HOST, Region
-from compiler.schedule.tasks import Task
+from compiler.schedule.tasks import Task, is_large
 from compiler.schedule.walk import describe
 from hdl.config import Config
+from hdl.isa import Feed
 
 
 __all__ = ["choose"]
@@ -62,7 +64,10 @@ def ways_of(region: Region, tasks: Sequence[Task], config: Config) -> list[Layou
         return [tasks[-1].leaves(config)]
     wanted = [task.reads(fixed, config, of_host=region.first == HOST)
               for task in tasks if task.layer.input in region.tensors for fixed in task.units]
-    found = list(dict.fromkeys(region.lies(layout) for layout in wanted))
+    wholes = [region.lies(layout) for layout in wanted]
+    found = list(dict.fromkeys(
+        replace(whole, feed=Feed.CHAIN) if whole.feed is Feed.WHOLE and is_large(whole, config)
+        else whole for whole in wholes))
     # With the widest border every window begins as it would with its own, or is moved by its own.
     return sorted(found, key=lambda layout: -layout.border)
 
