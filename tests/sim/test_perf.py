@@ -9,7 +9,18 @@ from boards.catalogue import BOARDS
 from compiler import datasets, golden
 from compiler.errors import UserError
 from compiler.frontends import load
-from compiler.ir import Binary, Conv, Dense, Flatten, Graph, Input, MaxPool, Threshold
+from compiler.ir import (
+    Add,
+    Binary,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    Graph,
+    Input,
+    MaxPool,
+    Threshold,
+)
 from compiler.models import DEFAULT, held_back, network
 from compiler.passes import to_integer
 from compiler.passes.place_joins import place_joins
@@ -22,7 +33,7 @@ from sim.rtl import Rtl
 from tests.compiler.codegen.networks import activations, weights
 from tests.compiler.frontends.real_data import mnist_test, shared
 from tests.compiler.schedule.choosing import any_choice, stored_octets
-from tests.compiler.schedule.joins import random_joined_network
+from tests.compiler.schedule.joins import Joins, random_joined_network
 from tests.compiler.schedule.pictures import random_picture_network
 from tests.sim.networks import random_frames, random_network
 from tests.sim.tinbinn import tinbinn
@@ -173,6 +184,20 @@ def stored(config, seed):
         plan = made.schedule(any_choice(rng, made))
         if stored_octets(plan) and plan.streamed_octets < 50_000:
             return plan
+
+
+def test_blocks_of_usual_size():
+    """Bits: squeezed to 16 channels, expanded to 64, pooled, and added to what was there."""
+    joins = Joins(np.random.default_rng(0), "bits", (16, 16, 3))
+    first = joins.layer("x", 64, 3)
+    squeezed = joins.layer(first, 16)
+    wide = joins.add(Concat(name="join"), joins.layer(squeezed, 32),
+                     joins.layer(squeezed, 32, 3))
+    small = joins.add(MaxPool(name="pool", kernel=(2, 2), stride=(2, 2)), wide)
+    added = joins.add(Add(name="add"), joins.sums(joins.layer(small, 24), 64, 1), small)
+    joins.sums(joins.add(Flatten(name="flat"), joins.made(added)), 10)
+    plan = schedule(joins.graph, Config())
+    check(plan, random_frames(joins.rng, plan.graph))
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -225,6 +225,22 @@ def test_networks_that_fork_and_join(config, style):
         found += 1
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_stores_where_joined_tensors_are_dead(seed):
+    rng = np.random.default_rng(seed)
+    config = Config(memory_depth=1024)
+    while True:
+        graph = random_joined_network(rng)
+        try:
+            made = draft(graph, config)
+        except UserError:
+            continue
+        plan = made.schedule(any_choice(rng, made))
+        if stored_octets(plan):
+            break
+    check(place_joins(graph), random_frames(rng, graph, 2), plan)
+
+
 def fork(style="bits"):
     """A network whose first tensor is read by two layers, and joined to what the third reads."""
     joins = Joins(np.random.default_rng(0), style, (6, 6, 40))
