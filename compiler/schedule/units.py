@@ -36,6 +36,8 @@ def choose(tasks: Sequence[Task], regions: Sequence[Region],
         table: dict[tuple[int, ...], float] = {}
         refused = []
         for read, of_source in enumerate(ways[source]):
+            if task.unit_for(of_source) is None:
+                continue
             for left, of_output in enumerate(ways[output]):
                 if source == output and read != left:
                     continue
@@ -47,9 +49,9 @@ def choose(tasks: Sequence[Task], regions: Sequence[Region],
                     continue
                 found[number, read, left] = lowered
                 table[(read,) if source == output else (read, left)] = expense(lowered, config)
+        refusals += refused
         if not table:
             raise refused[0]
-        refusals += refused
         costs.append(Cost((source,) if source == output else (source, output), table))
     chosen = cheapest([len(of) for of in ways], costs)
     if chosen is None:
@@ -75,9 +77,7 @@ def ways_of(region: Region, tasks: Sequence[Task], config: Config) -> list[Layou
 def shaped(task: Task, source: Layout, output: Layout, config: Config) -> Lowered:
     """Lower a layer between its input and its output, which lie as told."""
     fixed = task.unit_for(source)
-    if fixed is None:
-        raise UserError(f"Node {task.name!r} must read {task.layer.input!r} as the other layers do "
-                        f"that read it, not alone")
+    assert fixed is not None
     lowered = lower(task, fixed, source, output, config)
     describe(lowered, 0, 0)  # whose refusals are refusals of this unit
     return lowered

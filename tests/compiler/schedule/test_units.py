@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from compiler.errors import UserError
-from compiler.ir import Fixed
+from compiler.ir import Binary, Concat, Conv, Fixed, Graph, Input, Threshold
 from compiler.schedule.regions import regions_of
 from compiler.schedule.tasks import tasks_of
 from compiler.schedule.units import choose, expense
@@ -74,3 +74,44 @@ def test_a_layer_that_no_unit_can_run():
     with pytest.raises(UserError, match=r"^Node 'sums': the weights of a tile must have at most "
                                         r"256 words, as they are used again, not 275$"):
         choose(*chain([bits_conv((9, 9, 352), (5, 5))]), Config())
+
+
+def forked(channels, *weight_bits, kernels=(3, 3)):
+    """A layer of bits, whose result is read by layers of weights of so many bits."""
+    rng = np.random.default_rng(0)
+    nodes = [Input(name="x", shape=(5, 5, 8), type=Binary())]
+
+    def layer(name, source, depth, outputs, bits=1, kernel=1):
+        weights = rng.choice([-1, 1], (outputs, kernel, kernel, depth))
+        nodes.extend([
+            Conv(name=f"{name}s", inputs=(source,), weights=weights, bits=bits,
+                 pads=(kernel // 2,) * 4),
+            Threshold(name=name, inputs=(f"{name}s",), levels=np.zeros((1, 1), int))])
+
+    layer("first", "x", 8, channels)
+    names = [f"reader{at}" for at in range(len(weight_bits))]
+    for name, bits, kernel in zip(names, weight_bits, kernels, strict=True):
+        layer(name, "first", channels, 4, bits, kernel)
+    nodes.append(Concat(name="join", inputs=tuple(names)))
+    layer("last", "join", 4 * len(names), 4)
+    parts = split(Graph(tuple(nodes), name="fork"))
+    tasks = tasks_of(parts)
+    return tasks, regions_of(parts, tasks)
+
+
+@pytest.mark.parametrize(("weight_bits", "fixed"), [((1, 1), False), ((1, 2), True)])
+def test_readers_of_one_tensor_agree(weight_bits, fixed):
+    """What several layers read lies in one way, which may cost one of them the array."""
+    layers = choose(*forked(32, *weight_bits), Config())
+    assert [lowered.fixed for lowered in layers[1:3]] == [fixed, fixed]
+    assert [lowered.output.whole for lowered in layers[1:3]] == [2, 2]
+    assert layers[3].source.parts == (4, 4)
+
+
+def test_readers_that_cannot_agree():
+    """One has too many weights for the unit that the other needs."""
+    choose(*forked(128, 1, 1), Config())
+    choose(*forked(128, 1, 2, kernels=(1, 1)), Config())
+    with pytest.raises(UserError, match=r"^Node 'reader0s': the weights of a tile must have at "
+                                        r"most 256 words, as they are used again, not 576$"):
+        choose(*forked(128, 1, 2, kernels=(3, 1)), Config())
