@@ -147,7 +147,8 @@ class _Merger:
         Where one of them sees single places, every so many, a layer picks these out first.
         """
         out = self.graph.shape(self.node.name)[:-1]
-        most = max(terms, key=lambda term: (not term.single, term.size == out))
+        most = max(terms, key=lambda term: (not term.single,
+                                            (term.size, term.stride) == (out, (1, 1))))
         found = []
         for term in terms:
             if (term.size, term.stride) != (most.size, most.stride):
