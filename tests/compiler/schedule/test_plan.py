@@ -85,7 +85,8 @@ LIMITS = re.compile(r"Node '\w+': the weights of a tile must have at most \d+ wo
                     r"levels, not \d+$"
                     r"|Node '\w+': a picture of bits with a border must have an even number of "
                     r"channels, not \d+$"
-                    r"|MaxPool '\w+' must make bits for the array, not OCTETS$"
+                    r"|Node '\w+' must make \d+ channels at once, as its octets are pooled, "
+                    r"not \d+$"
                     r"|Tensors '\w+' and '\w+' must fit the activation memory of ")
 
 
