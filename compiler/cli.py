@@ -12,6 +12,7 @@ from rich.console import Console
 
 from boards.catalogue import BOARDS
 from compiler import build as building
+from compiler import train as training
 from compiler.check import check as refusals_of
 from compiler.errors import ToolError, UserError
 from compiler.executors import EXECUTORS, classes_of, executor
@@ -219,25 +220,29 @@ def verify(model: str | None, names: str, samples: int, data: str | None,
 
 @commands.command()
 @click.option("--task", default="digits", show_default=True, metavar="TASK",
-              help="digits or mnist.")
-@click.option("--data", metavar="DATA", help="A folder of MNIST's four IDX files.")
-@click.option("--hidden", type=int, multiple=True, metavar="WIDTH",
-              help="Neurons of a hidden layer; once for each.")
+              help=f"One of {', '.join(training.TASKS)}.")
+@click.option("--data", metavar="DATA",
+              help="A folder of MNIST's four IDX files, or of CIFAR-10's six binary files.")
+@click.option("--layers", metavar="LAYERS",
+              help="All but the last, such as 32C3-P2-256: a convolution of 32 channels by 3 x 3 "
+              "pixels, a max-pool of 2 x 2, a dense layer of 256 neurons.  [default: TASK's]")
 @click.option("--epochs", type=int, metavar="N", help="Rounds over all pictures.")
 @click.option("--seed", type=int, default=1, show_default=True, metavar="N", help="Of chance.")
 @click.option("-o", "--out", metavar="FILE", help="The .onnx file.  [default: TASK.onnx]")
 @click.option("--keep-test", is_flag=True, help="Write the test pictures beside it as .npz.")
-def train(task: str, data: str | None, hidden: tuple[int, ...], epochs: int | None, seed: int,
+def train(task: str, data: str | None, layers: str | None, epochs: int | None, seed: int,
           out: str | None, keep_test: bool) -> None:
-    """Train a binarized dense network, and write it as QONNX (needs the extra `train`).
+    """Train a binarized network, and write it as QONNX (needs the extra `train`).
+
+    digits and mnist are dense networks; digits-conv, mnist-conv and cifar10 convolutional ones.
 
     \b
     Examples:
       python -m compiler train
-      python -m compiler train --task mnist --data mnist_folder --hidden 512 --epochs 10
+      python -m compiler train --task mnist-conv --data mnist_folder
+      python -m compiler train --task cifar10 --data cifar_folder --epochs 10
     """
-    from compiler.train import train as train_network
-    made = train_network(task, out or f"{task}.onnx", data=data, hidden=hidden or None,
+    made = training.train(task, out or f"{task}.onnx", data=data, layers=layers,
                          epochs=epochs, seed=seed, keep_test=keep_test)
     click.echo(f"{made.path}: {100 * made.accuracy:.2f} % of {made.tested} test pictures, "
                f"after {made.seconds:.0f} s")

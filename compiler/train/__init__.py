@@ -1,4 +1,4 @@
-"""Trains binarized dense networks, and writes them as QONNX."""
+"""Trains binarized networks, and writes them as QONNX."""
 
 from compiler.train.recipe import TASKS, Recipe, Task
 from compiler.train.training import Training, train

@@ -1,7 +1,11 @@
-"""A binarized dense network in PyTorch, trained with straight-through gradients.
+"""A binarized network in PyTorch, trained with straight-through gradients.
 
 Signs and rounding have no useful gradient; the backward pass takes it for that of the identity
-between -1 and +1, and 0 outside (M. Courbariaux et al., "Binarized Neural Networks", 2016).
+between -1 and +1, and 0 outside. The weights that learn are real numbers, kept between -1 and +1,
+and become binary where they are used. BatchNorm is ahead of each sign. So do M. Courbariaux et
+al., "Binarized Neural Networks" (2016), https://arxiv.org/abs/1602.02830. The first weights are as
+X. Glorot and Y. Bengio have them, "Understanding the difficulty of training deep feedforward
+neural networks" (2010).
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from compiler.train.layers import EPSILON, Layer
+from compiler.train.layers import EPSILON, Form, Layer, weight_shapes
 
 
 __all__ = ["Network"]
@@ -24,25 +28,22 @@ MOMENTUM = 0.1  # of the running mean and variance
 
 
 class Network:
-    """Dense layers of ``widths``; all but the last end in BatchNorm and sign.
+    """Layers of ``forms`` on pictures of ``shape``, (height, width, channels).
 
-    The first and the last have weights of ``weight_bits``, a power of two apart; others 1 bit.
+    All but the last end in BatchNorm and sign, and perhaps in a max-pool. The first and the last
+    have weights of ``weight_bits``, a power of two apart; others 1 bit.
     """
 
-    def __init__(self, widths: Sequence[int], weight_bits: int) -> None:
+    def __init__(self, forms: Sequence[Form], shape: tuple[int, int, int],
+                 weight_bits: int) -> None:
+        self.forms = tuple(forms)
         self.step = 2.0 ** (1 - weight_bits)
         self.weight_bits = weight_bits
-        self.weights = [self._start(inputs, outputs)
-                        for inputs, outputs in zip(widths, widths[1:], strict=False)]
-        self.norms = [{"gamma": torch.ones(width, requires_grad=True),
-                       "beta": torch.zeros(width, requires_grad=True),
-                       "mean": torch.zeros(width), "variance": torch.ones(width)}
-                      for width in widths[1:-1]]
-
-    @staticmethod
-    def _start(inputs: int, outputs: int) -> Tensor:
-        bound = math.sqrt(6 / (inputs + outputs))
-        return ((torch.rand(outputs, inputs) * 2 - 1) * bound).requires_grad_()
+        self.weights = [_start(sizes) for sizes in weight_shapes(self.forms, shape)]
+        self.norms = [{"gamma": torch.ones(form.outputs, requires_grad=True),
+                       "beta": torch.zeros(form.outputs, requires_grad=True),
+                       "mean": torch.zeros(form.outputs), "variance": torch.ones(form.outputs)}
+                      for form in self.forms[:-1]]
 
     def parameters(self) -> list[Tensor]:
         """What the optimizer changes."""
@@ -61,12 +62,21 @@ class Network:
         return rounded.detach() + (weights - weights.detach())
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
-        """Return the logits of ``x`` (batch, inputs)."""
-        for at, norm in enumerate(self.norms):
-            sums = x @ self.quantized(at).T
-            x = _sign(F.batch_norm(sums, norm["mean"], norm["variance"], norm["gamma"],
-                                   norm["beta"], training, MOMENTUM, EPSILON))
-        return x @ self.quantized(len(self.norms)).T
+        """Return the logits (batch, classes) of the pictures ``x``, (batch, height, width,
+        channels)."""
+        if self.forms[0].kernel is not None:
+            x = x.permute(0, 3, 1, 2)
+        for at, (form, norm) in enumerate(zip(self.forms, self.norms, strict=False)):
+            x = _sign(F.batch_norm(self._sums(x, at), norm["mean"], norm["variance"],
+                                   norm["gamma"], norm["beta"], training, MOMENTUM, EPSILON))
+            if form.pool > 1:
+                x = F.max_pool2d(x, form.pool)
+        return self._sums(x, len(self.norms))
+
+    def _sums(self, x: Tensor, at: int) -> Tensor:
+        if self.forms[at].kernel is not None:
+            return F.conv2d(x, self.quantized(at))
+        return x.flatten(1) @ self.quantized(at).T
 
     def clip(self) -> None:
         """Keep the real weights where their gradients pass."""
@@ -77,14 +87,21 @@ class Network:
     def layers(self) -> list[Layer]:
         """Return what was learned, as NumPy arrays."""
         made = []
-        for at in range(len(self.weights)):
+        for at, form in enumerate(self.forms):
             bits = self.bits_of(at)
             scale = 1.0 if bits == 1 else self.step
             weights = self.quantized(at).detach().numpy()
             norm = ({key: value.detach().numpy().copy() for key, value in self.norms[at].items()}
                     if at < len(self.norms) else None)
-            made.append(Layer(weights.copy(), bits, scale, norm))
+            made.append(Layer(weights.copy(), bits, scale, norm, form.pool))
         return made
+
+
+def _start(sizes: tuple[int, ...]) -> Tensor:
+    """Random weights (outputs, inputs, ...), the smaller the more of them meet."""
+    window = math.prod(sizes[2:])
+    bound = math.sqrt(6 / (window * (sizes[1] + sizes[0])))
+    return ((torch.rand(*sizes) * 2 - 1) * bound).requires_grad_()
 
 
 def _sign(x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,26 @@ DOMAIN = "qonnx.custom_op.general"
 OPSET, QONNX_OPSET, IR_VERSION = 17, 1, 8  # what qonnx and old runtimes read
 
 
-def write(path: Path, layers: Sequence[Layer], input_bits: int,
+def write(path: Path, layers: Sequence[Layer], shape: tuple[int, int, int], input_bits: int,
           facts: Mapping[str, Any]) -> None:
     """Write ``layers`` to ``path``: integers of ``input_bits`` in, the most likely class out.
 
-    ``facts`` become the model's properties, as text, or as JSON where they are not.
+    Pictures of ``shape`` (height, width, channels) come with their channels first, as ONNX has
+    them, or flat where the first layer is dense. ``facts`` become the model's properties, as text,
+    or as JSON where they are not.
     """
     graph = _Graph()
     x = graph.quant("x", "pixels", input_bits, 1.0, signed=False)
     for at, layer in enumerate(layers):
-        x = graph.dense(x, f"fc{at}", layer)
-        if layer.norm is not None:
-            x = graph.norm(x, f"norm{at}", layer.norm)
-            x = graph.add("BipolarQuant", [x, graph.number(1.0)], f"sign{at}", domain=DOMAIN)
+        if at and layer.weights.ndim < layers[at - 1].weights.ndim:
+            x = graph.add("Flatten", [x], "flat", axis=1)
+        x = graph.layer(x, at, layer)
     graph.add("ArgMax", [x], "class", axis=1, keepdims=0)
-    inputs = layers[0].weights.shape[1]
+    height, width, channels = shape
+    sizes = [channels, height, width] if layers[0].weights.ndim == 4 else [math.prod(shape)]
     made = helper.make_graph(
         graph.nodes, path.stem,
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, inputs])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *sizes])],
         [helper.make_tensor_value_info("class", TensorProto.INT64, [1])],
         [numpy_helper.from_array(array, name) for name, array in graph.arrays.items()])
     note = TensorAnnotation(tensor_name="x")
@@ -75,14 +78,29 @@ class _Graph:
                         name, domain=DOMAIN, signed=int(signed), narrow=int(signed),
                         rounding_mode="ROUND")
 
-    def dense(self, x: str, name: str, layer: Layer) -> str:
-        weights = self.constant(f"{name}_weights", layer.weights.T)
+    def layer(self, x: str, at: int, layer: Layer) -> str:
+        x = self.sums(x, at, layer)
+        if layer.norm is not None:
+            x = self.norm(x, f"norm{at}", layer.norm)
+            x = self.add("BipolarQuant", [x, self.number(1.0)], f"sign{at}", domain=DOMAIN)
+        if layer.pool > 1:
+            window = [layer.pool] * 2
+            x = self.add("MaxPool", [x], f"pool{at}", kernel_shape=window, strides=window)
+        return x
+
+    def sums(self, x: str, at: int, layer: Layer) -> str:
+        if layer.weights.ndim == 4:
+            weights = self.weights(f"conv{at}", layer, layer.weights)
+            return self.add("Conv", [x, weights], f"conv{at}")
+        weights = self.weights(f"fc{at}", layer, layer.weights.T)
+        return self.add("MatMul", [x, weights], f"fc{at}")
+
+    def weights(self, name: str, layer: Layer, values: Array) -> str:
+        made = self.constant(f"{name}_weights", values)
         if layer.bits == 1:
-            weights = self.add("BipolarQuant", [weights, self.number(1.0)], f"{name}_signs",
-                               domain=DOMAIN)
-        else:
-            weights = self.quant(weights, f"{name}_integers", layer.bits, layer.scale, signed=True)
-        return self.add("MatMul", [x, weights], name)
+            return self.add("BipolarQuant", [made, self.number(1.0)], f"{name}_signs",
+                            domain=DOMAIN)
+        return self.quant(made, f"{name}_integers", layer.bits, layer.scale, signed=True)
 
     def norm(self, x: str, name: str, values: Mapping[str, Array]) -> str:
         arrays = [self.constant(f"{name}_{key}", values[key])

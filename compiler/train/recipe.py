@@ -6,30 +6,48 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from compiler.errors import UserError
+from compiler.train.layers import TrainError, read_forms, weight_shapes
 
 
-__all__ = ["TASKS", "Recipe", "Task", "TrainError", "make_recipe"]
+__all__ = ["TASKS", "Pictures", "Recipe", "Task", "make_recipe"]
 
 
-class TrainError(UserError):
-    """A recipe that cannot be followed."""
+@dataclass(frozen=True)
+class Pictures:
+    """What a data set must hold."""
+
+    data: str | None             # what `compiler.datasets.load` reads; None: the user must say
+    shape: tuple[int, int, int]  # height, width, channels
+    bits: int                    # of a pixel, unsigned
+
+
+DIGITS = Pictures("digits", (8, 8, 1), bits=5)
+MNIST = Pictures(None, (28, 28, 1), bits=8)
+CIFAR10 = Pictures(None, (32, 32, 3), bits=8)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A data set, and what suits it."""
+    """Pictures, and what suits them."""
 
-    data: str | None         # what `compiler.datasets.load` reads; None: the user must say
-    input_bits: int          # of a pixel, unsigned
-    side: int                # pixels along each side of a picture
-    hidden: tuple[int, ...]
+    pictures: Pictures
+    layers: str         # all but the last, as `compiler.train.layers.read_forms` reads them
     epochs: int
+    rate: float = 0.01  # of Adam at its highest; it rises and falls over the epochs
+    shift: int = 1      # pixels by which pictures are moved at random
+    mirror: bool = False  # whether every other picture is turned left to right
 
 
+# Pools come behind bits, as the gateware has them, and a dense layer of bits behind the last one.
+# The network for CIFAR-10 is CNV of Y. Umuroglu et al., "FINN: A Framework for Fast, Scalable
+# Binarized Neural Network Inference" (2017), https://arxiv.org/abs/1612.07119.
 TASKS: Mapping[str, Task] = {
-    "digits": Task("digits", input_bits=5, side=8, hidden=(256, 256), epochs=120),
-    "mnist":  Task(None, input_bits=8, side=28, hidden=(512, 512, 512), epochs=30),
+    "digits":      Task(DIGITS, "256-256", epochs=120),
+    "digits-conv": Task(DIGITS, "32C3-32C3-P2-128", epochs=120),
+    "mnist":       Task(MNIST, "512-512-512", epochs=30),
+    "mnist-conv":  Task(MNIST, "32C3-P2-64C3-P2-256", epochs=10),
+    "cifar10":     Task(CIFAR10, "64C3-64C3-P2-128C3-128C3-P2-256C3-256C3-512-512", epochs=100,
+                        shift=4, mirror=True),
 }
 
 
@@ -39,38 +57,37 @@ class Recipe:
 
     task: str
     data: str
-    hidden: tuple[int, ...]
+    layers: str
     epochs: int
     seed: int
+    rate: float
+    shift: int
+    mirror: bool
     batch: int = 64
-    rate: float = 0.01          # of Adam at its highest; it rises and falls over the epochs
-    weight_bits: int = 8        # of the first and the last layer; those between have 1
-    shift: int = 1              # pixels by which pictures are moved at random
+    weight_bits: int = 8  # of the first and the last layer; those between have 1
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"hidden": list(self.hidden)}
+        return asdict(self)
 
     def command(self, out: str) -> str:
         """Return the command that follows this recipe."""
-        data = "" if self.data == self.task else f" --data {self.data}"
-        hidden = " ".join(f"--hidden {width}" for width in self.hidden)
-        return (f"python -m compiler train --task {self.task}{data} {hidden} "
+        data = "" if self.data == TASKS[self.task].pictures.data else f" --data {self.data}"
+        return (f"python -m compiler train --task {self.task}{data} --layers {self.layers} "
                 f"--epochs {self.epochs} --seed {self.seed} --out {out}")
 
 
-def make_recipe(task: str, data: str | None, hidden: tuple[int, ...] | None, epochs: int | None,
+def make_recipe(task: str, data: str | None, layers: str | None, epochs: int | None,
                 seed: int) -> Recipe:
     """Fill in what suits the task. Raises TrainError for what cannot be."""
     if task not in TASKS:
         raise TrainError(f"Task must be one of {', '.join(TASKS)}, not {task!r}")
     known = TASKS[task]
-    data = known.data if data is None else data
+    data = known.pictures.data if data is None else data
     if data is None:
         raise TrainError(f"Task {task!r} must have --data, the folder of its files, not none")
-    hidden = known.hidden if hidden is None else tuple(hidden)
+    layers = known.layers if layers is None else layers
     epochs = known.epochs if epochs is None else epochs
-    if not hidden or min(hidden) < 1:
-        raise TrainError(f"Hidden layers must be one or more of at least 1 neuron, not {hidden}")
+    weight_shapes(read_forms(layers), known.pictures.shape)
     if epochs < 1:
         raise TrainError(f"Epochs must be at least 1, not {epochs}")
-    return Recipe(task, data, hidden, epochs, seed)
+    return Recipe(task, data, layers, epochs, seed, known.rate, known.shift, known.mirror)

@@ -20,8 +20,10 @@ from compiler.datasets import Dataset, load
 from compiler.errors import MissingToolError
 from compiler.frontends import load as load_network
 from compiler.passes import to_integer
+from compiler.train.batches import batches, count
+from compiler.train.layers import Form, TrainError, read_forms
 from compiler.train.qonnx_file import write
-from compiler.train.recipe import TASKS, Recipe, Task, TrainError, make_recipe
+from compiler.train.recipe import TASKS, Pictures, Recipe, make_recipe
 
 
 if TYPE_CHECKING:
@@ -47,9 +49,9 @@ class Training:
 
 
 def train(task: str, out: str | Path, *, data: str | None = None,
-          hidden: tuple[int, ...] | None = None, epochs: int | None = None, seed: int = 1,
+          layers: str | None = None, epochs: int | None = None, seed: int = 1,
           keep_test: bool = False, quiet: bool = False) -> Training:
-    """Train a binarized dense network, and write it as QONNX.
+    """Train a binarized network, and write it as QONNX.
 
     Parameters
     ----------
@@ -59,8 +61,9 @@ def train(task: str, out: str | Path, *, data: str | None = None,
         Where the ``.onnx`` file goes; its recipe goes beside it as ``.json``.
     data
         As `compiler.datasets.load` reads it; it must have a training and a test part.
-    hidden
-        Widths of the hidden layers.
+    layers
+        All but the last, which has a neuron for each class, such as ``32C3-P2-256``: a convolution
+        of 32 channels by 3 x 3 pixels, a max-pool of 2 x 2, a dense layer of 256 neurons.
     keep_test
         Write the test pictures beside the network, too, as ``.npz``.
     quiet
@@ -70,28 +73,28 @@ def train(task: str, out: str | Path, *, data: str | None = None,
     MissingToolError without PyTorch.
     """
     out = Path(out)
-    recipe = make_recipe(task, data, hidden, epochs, seed)
+    recipe = make_recipe(task, data, layers, epochs, seed)
     if out.suffix != ".onnx":
         raise TrainError(f"The network must be written to a file that ends in .onnx, not '{out}'")
     if not out.parent.is_dir():
         raise TrainError(f"'{out.parent}' must be a folder to write to, not missing")
-    network_type = _network_type()
-    learn, test = (_part(recipe, split) for split in ("train", "test"))
+    network_type, pictures = _network_type(), TASKS[task].pictures
+    learn, test = (_part(recipe.data, pictures, split) for split in ("train", "test"))
     start = time.monotonic()
     with _own_torch_state(seed):
-        network = network_type([learn.x.shape[1], *recipe.hidden, len(learn.classes)],
-                               recipe.weight_bits)
-        _fit(network, learn, recipe, TASKS[task], quiet)
+        network = network_type([*read_forms(recipe.layers), Form(len(learn.classes))],
+                               pictures.shape, recipe.weight_bits)
+        _fit(network, learn, recipe, quiet)
     facts: dict[str, Any] = {"classes": list(learn.classes), "recipe": _facts(recipe, out)}
-    layers, bits = network.layers(), TASKS[task].input_bits
-    write(out, layers, bits, facts)
-    accuracy = _accuracy(out, test)
-    write(out, layers, bits, facts | {"accuracy": f"{accuracy:.4f}"})
+    learned = network.layers(), pictures.shape, pictures.bits
+    write(out, *learned, facts)
+    given, accuracy = _measure(out, test)
+    write(out, *learned, facts | {"accuracy": f"{accuracy:.4f}"})
     summary = facts["recipe"] | {"accuracy": round(accuracy, 4), "tested": len(test),
                                  "classes": list(learn.classes)}
     out.with_suffix(".json").write_text(json.dumps(summary, indent=2) + "\n")
     if keep_test:
-        np.savez_compressed(out.with_suffix(".npz"), x=test.x.astype(np.uint8),
+        np.savez_compressed(out.with_suffix(".npz"), x=given.astype(np.uint8),
                             y=_labels(test).astype(np.uint8))
     return Training(out, recipe, accuracy, len(test), time.monotonic() - start)
 
@@ -105,15 +108,14 @@ def _network_type() -> type[Network]:
     return Network
 
 
-def _part(recipe: Recipe, split: str) -> Dataset:
-    task = TASKS[recipe.task]
-    part = load(recipe.data, split=split)
+def _part(data: str, pictures: Pictures, split: str) -> Dataset:
+    part = load(data, split=split)
     _labels(part)
-    high = (1 << task.input_bits) - 1
+    high = (1 << pictures.bits) - 1
     if part.x.dtype.kind not in "iu" or not 0 <= part.x.min() <= part.x.max() <= high:
-        raise TrainError(f"Pixels of '{recipe.data}' must be integers of 0 to {high}, "
+        raise TrainError(f"Pixels of '{data}' must be integers of 0 to {high}, "
                          f"not {part.x.min()} to {part.x.max()}")
-    return Dataset(part.shaped((task.side * task.side,)), part.labels, part.classes, part.name)
+    return Dataset(part.shaped(pictures.shape), part.labels, part.classes, part.name)
 
 
 def _labels(part: Dataset) -> Array:
@@ -136,29 +138,30 @@ def _own_torch_state(seed: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _fit(network: Network, learn: Dataset, recipe: Recipe, task: Task, quiet: bool) -> None:
+def _fit(network: Network, learn: Dataset, recipe: Recipe, quiet: bool) -> None:
+    """Descend with Adam (D. Kingma and J. Ba, 2014), at a rate that rises and falls once (L. Smith
+    and N. Topin, "Super-Convergence", 2017)."""
     import torch
-    x, y = learn.x.astype(np.float32), _labels(learn)
+    steps = count(learn.x, recipe)
     chance = np.random.default_rng(recipe.seed)
-    batches = -(-len(x) // recipe.batch)
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, epochs=recipe.epochs,
-                                                   steps_per_epoch=batches)
+                                                   steps_per_epoch=steps)
     with _progress(quiet) as progress:
-        bar = progress.add_task("training", total=recipe.epochs, loss="")
-        for _ in range(recipe.epochs):
+        bar = progress.add_task("training", total=recipe.epochs * steps, loss="")
+        for epoch in range(recipe.epochs):
             total = 0.0
-            moved = _moved(x, task.side, recipe.shift, chance)
-            for part in np.array_split(chance.permutation(len(x)), batches):
-                logits = network.forward(torch.from_numpy(moved[part]), training=True)
-                loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y[part]))
+            for x, y in batches(learn.x, _labels(learn), recipe, chance):
+                logits = network.forward(torch.from_numpy(x), training=True)
+                loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y))
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 schedule.step()
                 network.clip()
                 total += loss.item()
-            progress.update(bar, advance=1, loss=f"loss {total / batches:.4f}")
+                progress.update(bar, advance=1)
+            progress.update(bar, loss=f"epoch {epoch + 1}, loss {total / steps:.4f}")
 
 
 def _progress(quiet: bool) -> Progress:
@@ -166,19 +169,12 @@ def _progress(quiet: bool) -> Progress:
                     TextColumn("{task.fields[loss]}"), TimeRemainingColumn(), disable=quiet)
 
 
-def _moved(x: Array, side: int, shift: int, chance: np.random.Generator) -> Array:
-    """Return each picture moved by up to ``shift`` pixels along each axis, with 0 around it."""
-    padded = np.pad(x.reshape(-1, side, side), [(0, 0), (shift, shift), (shift, shift)])
-    at = np.arange(side)
-    rows, columns = (at + chance.integers(0, 2 * shift + 1, (len(x), 1)) for _ in range(2))
-    moved = padded[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return moved.reshape(x.shape)
-
-
-def _accuracy(path: Path, test: Dataset) -> float:
-    """Measure the integer network that the compiler makes of the file."""
+def _measure(path: Path, test: Dataset) -> tuple[Array, float]:
+    """Return the pictures as the file takes them, and how often the integer network that the
+    compiler makes of it is right."""
     network = to_integer(load_network(path))
-    return float((golden.run(network, test.x) == test.labels).mean())
+    x = test.shaped(network.input.shape)
+    return x, float((golden.run(network, x) == test.labels).mean())
 
 
 def _facts(recipe: Recipe, out: Path) -> dict[str, Any]:

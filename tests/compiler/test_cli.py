@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from compiler import cli, executors, models
 from compiler.cli import commands
-from compiler.train import Recipe
+from compiler.train.recipe import TASKS, make_recipe
 
 
 DIGITS = models.network().read_bytes()
@@ -268,17 +268,17 @@ def test_train_takes_the_command_of_a_recipe(monkeypatch):
         calls.append((task, out, options))
         return type("Made", (), {"path": out, "accuracy": 0.975, "tested": 40, "seconds": 1.0})
     monkeypatch.setattr("compiler.train.train", train)
-    recipe = Recipe("mnist", "folder", (64, 32), 7, 3)
+    recipe = make_recipe("mnist", "folder", "8C3-P2-32", 7, 3)
     result = call(*shlex.split(recipe.command("net.onnx"))[3:])
     assert result.output == "net.onnx: 97.50 % of 40 test pictures, after 1 s\n"
-    assert calls == [("mnist", "net.onnx", {"data": "folder", "hidden": (64, 32), "epochs": 7,
-                                            "seed": 3, "keep_test": False})]
+    assert calls == [("mnist", "net.onnx", {"data": "folder", "layers": "8C3-P2-32",
+                                            "epochs": 7, "seed": 3, "keep_test": False})]
 
 
 @pytest.mark.parametrize(("words", "line"), [
-    (["--task", "cats"], "Task must be one of digits, mnist, not 'cats'"),
+    (["--task", "cats"], f"Task must be one of {', '.join(TASKS)}, not 'cats'"),
     (["--task", "mnist"], "Task 'mnist' must have --data, the folder of its files, not none"),
-    (["--hidden", "0"], "Hidden layers must be one or more of at least 1 neuron, not (0,)"),
+    (["--layers", "0"], "Layers must be parts such as 32C3, P2 and 256 with - between, not '0'"),
 ])
 def test_train_refuses(words, line):
     assert refused(call("train", *words)) == line
