@@ -31,16 +31,15 @@ class Task:
     """Pictures, and what suits them."""
 
     pictures: Pictures
-    layers: str         # all but the last, as `compiler.train.layers.read_forms` reads them
+    layers: str           # all but the last, as `compiler.train.layers.read_forms` reads them
     epochs: int
-    rate: float = 0.01  # of Adam at its highest; it rises and falls over the epochs
-    shift: int = 1      # pixels by which pictures are moved at random
-    mirror: bool = False  # whether every other picture is turned left to right
+    rate: float = 0.01    # of Adam at its highest; it rises and falls over the epochs
+    shift: int = 1        # pixels by which pictures are moved at random
+    mirror: bool = False  # turn every other picture, by chance, left to right
 
 
-# Pools come behind bits, as the gateware has them, and a dense layer of bits behind the last one.
-# The network for CIFAR-10 is CNV of Y. Umuroglu et al., "FINN: A Framework for Fast, Scalable
-# Binarized Neural Network Inference" (2017), https://arxiv.org/abs/1612.07119.
+# The network for CIFAR-10 has the layers of CNV (Y. Umuroglu et al., "FINN: A Framework for Fast,
+# Scalable Binarized Neural Network Inference", 2017, https://arxiv.org/abs/1612.07119).
 TASKS: Mapping[str, Task] = {
     "digits":      Task(DIGITS, "256-256", epochs=120),
     "digits-conv": Task(DIGITS, "32C3-32C3-P2-128", epochs=120),
@@ -53,7 +52,8 @@ TASKS: Mapping[str, Task] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training. The same recipe with the same versions gives the same network."""
+    """One training. The same recipe gives the same network, with the same versions on the same
+    kind of processor."""
 
     task: str
     data: str

@@ -34,6 +34,7 @@ __all__ = ["Training", "train"]
 
 Array = np.ndarray[Any, Any]
 
+MEASURED = 100  # pictures at once, of which each may take megabytes
 PACKAGES = ("numpy", "onnx", "scikit-learn", "torch")
 
 
@@ -174,7 +175,9 @@ def _measure(path: Path, test: Dataset) -> tuple[Array, float]:
     compiler makes of it is right."""
     network = to_integer(load_network(path))
     x = test.shaped(network.input.shape)
-    return x, float((golden.run(network, x) == test.labels).mean())
+    answers = np.concatenate([golden.run(network, x[at:at + MEASURED])
+                              for at in range(0, len(x), MEASURED)])
+    return x, float((answers == test.labels).mean())
 
 
 def _facts(recipe: Recipe, out: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def pictures(tmp_path):
     """Digits of two classes, dark above or dark below, in a folder of MNIST's form."""
     pytest.importorskip("torch")
     chance = np.random.default_rng(0)
-    for stem, count in ("train", 200), ("t10k", 50):
+    for stem, count in ("train", 200), ("t10k", 120):
         labels = chance.integers(0, 2, count).astype(np.uint8)
         x = chance.integers(0, 100, (count, 28, 28)).astype(np.uint8)
         x[labels == 0, :14] += 100
@@ -58,7 +58,7 @@ def checked(task, out, data, **options):
 def test_from_pictures_to_integers(pictures):
     made, after = checked("mnist", pictures / "net.onnx", pictures, layers="16-8", epochs=5)
     assert made.accuracy > 0.9
-    assert made.tested == 50
+    assert made.tested == 120
     body = split(after).body
     assert [layer.sums.bits for layer in body] == [8, 1, 8]
     assert [layer.on_array for layer in body] == [False, True, False]
