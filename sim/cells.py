@@ -5,7 +5,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
-__all__ = ["ecp5_cells", "ice40_cells"]
+__all__ = ["MODELS", "ecp5_cells", "ice40_cells"]
+
+MODELS = Path(__file__).with_name("ice40_models.v")  # ours, of a few primitives of iCE40
 
 INCLUDE = re.compile('`include "(.*)"')
 COMPLAINT = re.compile(r"\$error\(.*\);")

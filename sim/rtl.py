@@ -1,5 +1,7 @@
 """Runs networks on the gateware, in the compiled simulator, through the driver of the host."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from compiler import golden
@@ -13,6 +15,7 @@ from hdl.counters import CAUSES, LAYERS
 from hdl.isa import Cause
 from hdl.protocol import GAP_OCTETS
 from sim.accelerator import Simulation
+from sim.forms import Form, rtl
 
 
 __all__ = ["Rtl"]
@@ -32,6 +35,8 @@ class Rtl:
         Used with a graph; the default one where None.
     patience : float
         Seconds that a frame may take to simulate.
+    form : function
+        What of the gateware is simulated: `sim.forms.rtl`, or `sim.forms.netlist`.
 
     Attributes
     ----------
@@ -44,12 +49,12 @@ class Rtl:
     """
 
     def __init__(self, network: Graph | Schedule, config: Config | None = None, *,
-                 patience: float = PATIENCE):
+                 patience: float = PATIENCE, form: Callable[[Config], Form] = rtl):
         if isinstance(network, Graph):
             network = schedule(network, config or Config())
         self.schedule = network
         config = network.config
-        self.simulation = Simulation(config, network.image().to_bytes())
+        self.simulation = Simulation(config, network.image().to_bytes(), form=form)
         # As short as may be: the default of the driver takes seconds to simulate.
         quiet = (2 * GAP_OCTETS + 16) * OCTET_BITS / config.baud
         self.accelerator = Accelerator(self.simulation, quiet=quiet, patience=patience)

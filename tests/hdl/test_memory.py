@@ -8,7 +8,7 @@ from amaranth_boards.icebreaker import ICEBreakerPlatform
 
 from hdl.config import Config
 from hdl.memory import ActivationMemory
-from sim.cells import ice40_cells
+from sim.cells import MODELS, ice40_cells
 from sim.runner import simulate
 from tests.hdl.worlds import Verilog, in_amaranth
 
@@ -57,10 +57,11 @@ def test_verilog(tmp_path):
     assert simulate(ActivationMemory(CONFIG), __name__, tmp_path) == 1
 
 
-def test_blocks_of_ultraplus(tmp_path):
-    """The single-port RAM, as the tools' own model of it has it."""
+@pytest.mark.parametrize("cells", [ice40_cells, lambda _: MODELS], ids=["of Yosys", "ours"])
+def test_blocks_of_ultraplus(tmp_path, cells):
+    """The single-port RAM, as the tools' own model of it has it, and as that of netlists does."""
     assert simulate(ActivationMemory(CONFIG), __name__, tmp_path, platform=ICEBreakerPlatform(),
-                    cells=[ice40_cells(tmp_path)]) == 1
+                    cells=[cells(tmp_path)]) == 1
 
 
 def test_too_deep_for_ultraplus():

@@ -29,6 +29,7 @@ from compiler.schedule.fit import arrays, fit
 from compiler.schedule.plan import draft, schedule
 from hdl.config import Config
 from hdl.isa import Cause, Opcode
+from sim.forms import rtl
 from sim.rtl import Rtl
 from tests.compiler.codegen.networks import activations, weights
 from tests.compiler.frontends.real_data import mnist_test, shared
@@ -49,21 +50,21 @@ CONFIGS = {
 WIDE = Config(p=16, pe=16, simd=16, fixed_pe=16, memory_depth=2048, binary_width=9)
 
 
-def check(plan, x):
+def check(plan, x, form=rtl):
     """Run a batch: every tensor as in the golden model, every count as in the performance model.
     """
-    rtl, expected = Rtl(plan), estimate(plan)
-    made = rtl.trace(x)
+    board, expected = Rtl(plan, form=form), estimate(plan)
+    made = board.trace(x)
     assert all(made[lowered.task.output] is not None for lowered in plan.layers)
     for node, values in golden.trace(place_joins(plan.graph), x):
         if made.get(node.name) is not None:
             np.testing.assert_array_equal(made[node.name], values, err_msg=node.name)
-    assert rtl.counts == expected.counted
-    assert rtl.counters == expected.counted
-    assert rtl.frame_cycles == expected.frame
-    assert rtl.accelerator.cycles() == expected.frame
-    assert rtl.flash_cycles == expected.flash_busy
-    assert rtl.complaints == []
+    assert board.counts == expected.counted
+    assert board.counters == expected.counted
+    assert board.frame_cycles == expected.frame
+    assert board.accelerator.cycles() == expected.frame
+    assert board.flash_cycles == expected.flash_busy
+    assert board.complaints == []
     return expected
 
 
