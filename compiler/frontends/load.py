@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from compiler.errors import UserError
-from compiler.frontends import bnn_pynq, onnx_file, onnx_graph
+from compiler.frontends import bnn_pynq, onnx_file, onnx_graph, tinier_nn
 from compiler.frontends.refusal import ModelError, Refusal
 from compiler.ir import Binary, Fixed, Graph, Real, TensorType
 
@@ -27,7 +27,8 @@ def load(path: str | Path, *, input_type: str | None = None) -> Graph:
     Parameters
     ----------
     path
-        A folder of BNN-PYNQ parameters, or an ONNX file (plain, QONNX, or FINN's).
+        A folder of BNN-PYNQ parameters, an ONNX file (plain, QONNX, or FINN's), or tinier-nn's
+        ``model.def``.
     input_type
         What the user will feed, one of `INPUT_TYPES`; "uint8" for pictures of 0 to 255. Without
         it the model decides: an input of bytes, or annotated so, is integer, any other real.
@@ -61,6 +62,8 @@ def _read(path: Path, input_type: TensorType | None) -> Graph:
                           f"(0-0-weights.bin, 0-0-thres.bin, ...)")
         return bnn_pynq.read(path, input_type)
     if not path.exists():
-        raise Refusal(f"'{path}' must be an ONNX file or a folder of BNN-PYNQ parameters, "
-                      f"but there is nothing of that name")
+        raise Refusal(f"'{path}' must be an ONNX file, a folder of BNN-PYNQ parameters or a "
+                      f"model.def of tinier-nn, but there is nothing of that name")
+    if tinier_nn.recognise(path):
+        return tinier_nn.read(path, input_type)
     return onnx_graph.read(onnx_file.open_model(path), path, input_type)
