@@ -43,7 +43,7 @@ from compiler.steps import Joining, Layer, Parts, Pooling, Step, on_host
 
 
 __all__ = ["LEGAL", "Joining", "Layer", "Parts", "Pooling", "StageError", "Step",
-           "check_stage", "on_host", "split"]
+           "check_stage", "on_host", "split", "spoken"]
 
 Array = np.ndarray[Any, Any]
 
