@@ -15,8 +15,11 @@ from compiler import build as building
 from compiler import train as training
 from compiler.check import check as refusals_of
 from compiler.errors import ToolError, UserError
-from compiler.executors import EXECUTORS, classes_of, executor
-from compiler.frontends import INPUT_TYPES, ModelError
+from compiler.executors import EXECUTORS, classes_of, executor, votes
+from compiler.export import export as export_network
+from compiler.frontends import INPUT_TYPES, ModelError, load
+from compiler.ir import Binary
+from compiler.passes import to_integer
 from compiler.progress import terminal
 from compiler.report import print_report
 from compiler.verify import verify as verify_network
@@ -72,7 +75,7 @@ def installed_version() -> str:
 
 data_option = click.option(
     "--data", metavar="DATA", help="Inputs: an IDX file (labels beside it), a folder of MNIST's "
-    "files, a file or folder of CIFAR-10, an .npz with x and y, an .npy, or 'digits'.")
+    "files, a file or folder of CIFAR-10, an .npz with x and y, an .npy, 'digits' or 'xor'.")
 input_option = click.option(
     "--input-type", type=click.Choice(list(INPUT_TYPES)),
     help="What the network is fed, where its file does not say.")
@@ -92,7 +95,8 @@ def commands() -> None:
       python -m compiler verify my.onnx --on c,rtl --samples 20 --data my.npz
 
     MODEL is an ONNX file (QONNX as Brevitas writes it, FINN's, or plain), a folder of BNN-PYNQ
-    parameters, or the name of a network that ships with us: digits.
+    parameters, a model.def of tinier-nn, or the name of a network that ships with us: digits, or
+    xor.
 
     Exit status: 0 fine, 1 something you gave cannot be used, 2 a tool failed, 3 a tool is
     missing.
@@ -170,11 +174,12 @@ def run(model: str, input: str, name: str, index: int, data: str | None,
     """Run MODEL on one input of the file INPUT, and print its answer.
 
     INPUT is a data set as --data is. A network of floating point, without quantizers, learns its
-    ranges from --data, or else from INPUT.
+    ranges from --data, or else from INPUT. Bits are printed as 0 and 1, output 0 first.
 
     \b
     Examples:
       python -m compiler run digits digits --index 7
+      python -m compiler run xor xor --index 2 --on c
       python -m compiler run my.onnx t10k-images-idx3-ubyte.gz --index 3 --on rtl
     """
     work = replace(open_workload(model, data or input, input_type), data=input)
@@ -183,8 +188,13 @@ def run(model: str, input: str, name: str, index: int, data: str | None,
         raise UserError(f"Index must be below {len(given)}, the number of inputs in '{input}', "
                         f"not {index}")
     answer = executor(name, work.graph).run(given.x[index:index + 1])[0]
-    click.echo(f"answer {' '.join(str(value) for value in answer.reshape(-1).tolist())}")
-    if answer.ndim:
+    if isinstance(work.graph.type(work.graph.output.name), Binary):
+        click.echo(f"bits {''.join('01'[value > 0] for value in answer.reshape(-1).tolist())}")
+    else:
+        click.echo(f"answer {' '.join(str(value) for value in answer.reshape(-1).tolist())}")
+    if votes(work.graph):
+        click.echo(f"majority {classes_of(answer[None], voted=True)[0]}")
+    elif answer.ndim:
         click.echo(f"class {classes_of(answer[None])[0]}")
     if given.labels is not None:
         click.echo(f"label {given.labels[index]}")
@@ -219,6 +229,26 @@ def verify(model: str | None, names: str, samples: int, data: str | None,
 
 
 @commands.command()
+@click.argument("model")
+@click.option("-o", "--out", default="model.def", show_default=True, metavar="FILE",
+              help="The file.")
+@input_option
+def export(model: str, out: str, input_type: str | None) -> None:
+    """Write MODEL as a model.def of tinier-nn, in which weights, inputs and outputs are bits.
+
+    A network that the format cannot hold is refused. What came from such a file is the same again,
+    to the byte.
+
+    \b
+    Example:
+      python -m compiler export xor -o model.def
+    """
+    path, _ = find(model)
+    export_network(to_integer(load(path, input_type=input_type)), out)
+    click.echo(f"{model} is in {out}")
+
+
+@commands.command()
 @click.option("--task", default="digits", show_default=True, metavar="TASK",
               help=f"One of {', '.join(training.TASKS)}.")
 @click.option("--data", metavar="DATA",
@@ -228,13 +258,15 @@ def verify(model: str | None, names: str, samples: int, data: str | None,
               "pixels, a max-pool of 2 x 2, a dense layer of 256 neurons.  [default: TASK's]")
 @click.option("--epochs", type=int, metavar="N", help="Rounds over all pictures.")
 @click.option("--seed", type=int, default=1, show_default=True, metavar="N", help="Of chance.")
-@click.option("-o", "--out", metavar="FILE", help="The .onnx file.  [default: TASK.onnx]")
-@click.option("--keep-test", is_flag=True, help="Write the test pictures beside it as .npz.")
+@click.option("-o", "--out", metavar="FILE",
+              help="The .onnx file, or .def for xor.  [default: TASK.onnx, or xor.def]")
+@click.option("--keep-test", is_flag=True, help="Write the test inputs beside it as .npz.")
 def train(task: str, data: str | None, layers: str | None, epochs: int | None, seed: int,
           out: str | None, keep_test: bool) -> None:
     """Train a binarized network, and write it as QONNX (needs the extra `train`).
 
-    digits and mnist are dense networks; digits-conv, mnist-conv and cifar10 convolutional ones.
+    digits and mnist are dense networks; digits-conv, mnist-conv and cifar10 convolutional ones. xor
+    is the demo of tinier-nn, of bits alone, and is written as its model.def.
 
     \b
     Examples:
@@ -242,9 +274,9 @@ def train(task: str, data: str | None, layers: str | None, epochs: int | None, s
       python -m compiler train --task mnist-conv --data mnist_folder
       python -m compiler train --task cifar10 --data cifar_folder --epochs 10
     """
-    made = training.train(task, out or f"{task}.onnx", data=data, layers=layers,
-                         epochs=epochs, seed=seed, keep_test=keep_test)
-    click.echo(f"{made.path}: {100 * made.accuracy:.2f} % of {made.tested} test pictures, "
+    made = training.train(task, out, data=data, layers=layers, epochs=epochs, seed=seed,
+                          keep_test=keep_test)
+    click.echo(f"{made.path}: {100 * made.accuracy:.2f} % of {made.tested} test inputs, "
                f"after {made.seconds:.0f} s")
 
 

@@ -1,4 +1,4 @@
-"""Reads pictures and labels: IDX, CIFAR-10 and NumPy files, and scikit-learn's digits."""
+"""Reads pictures and labels: IDX, CIFAR-10 and NumPy files, scikit-learn's digits, and XOR."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ import numpy as np
 from compiler.errors import MissingToolError, UserError
 
 
-__all__ = ["DIGITS", "DataError", "Dataset", "load"]
+__all__ = ["DIGITS", "XOR", "DataError", "Dataset", "load"]
 
 Array = np.ndarray[Any, Any]
 
 DIGITS = "digits"      # the word that names scikit-learn's data set
 DIGITS_SEED = 2016     # of its split into a training and a test part
 DIGITS_TEST_SHARE = 4  # every fourth picture of a class is kept back
+
+XOR = "xor"            # the word that names the inputs of tinier-nn's demo
+XOR_INPUTS = 32
 
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0b: ">i2", 0x0c: ">i4", 0x0d: ">f4", 0x0e: ">f8"}
 IDX_FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -69,7 +72,8 @@ def load(spec: str | Path, *, split: str = "test") -> Dataset:
         An IDX file of pictures, plain or gzipped, with its labels beside it; a folder with MNIST's
         four such files; a ``.bin`` file of CIFAR-10's records, or a folder with its batches, whose
         pictures become (32, 32, 3); an ``.npz`` file with ``x`` and perhaps ``y``; an ``.npy`` file
-        of inputs; or the word "digits" for that data set of scikit-learn (extra ``train``).
+        of inputs; the word "digits" for that data set of scikit-learn (extra ``train``); or the
+        word "xor" for the four inputs of tinier-nn's demo.
     split
         "train" or "test": which part of a folder or of the digits.
     """
@@ -79,6 +83,8 @@ def load(spec: str | Path, *, split: str = "test") -> Dataset:
     try:
         if str(spec) == DIGITS and not path.exists():
             return _digits(split)
+        if str(spec) == XOR and not path.exists():
+            return _xor()
         if path.is_dir() and (path / CIFAR_FILES["test"][0]).exists():
             return _cifar([path / name for name in CIFAR_FILES[split]], path)
         if path.is_dir():
@@ -147,6 +153,14 @@ def _digits(split: str) -> Dataset:
     chosen = test if split == "test" else ~test
     return Dataset(digits.data[chosen].astype(np.uint8), digits.target[chosen].astype(np.int64),
                    tuple(map(str, digits.target_names)), DIGITS)
+
+
+def _xor() -> Dataset:
+    """The inputs of tinier-nn's demo, 00, 01, 10 and 11: two bits, then 30 of -1. The class is 1
+    where the two are equal."""
+    x = np.full((4, XOR_INPUTS), -1, np.int8)
+    x[[1, 3], 1] = x[[2, 3], 0] = 1
+    return Dataset(x, (x[:, 0] == x[:, 1]).astype(np.int64), ("different", "equal"), XOR)
 
 
 def _cifar(files: list[Path], path: Path) -> Dataset:

@@ -18,7 +18,8 @@ from compiler.ir import Graph
 from compiler.stages import split
 
 
-__all__ = ["EXECUTORS", "Executor", "Golden", "Mismatch", "compare", "executor", "known"]
+__all__ = ["EXECUTORS", "Executor", "Golden", "Mismatch", "classes_of", "compare", "executor",
+           "known", "votes"]
 
 Array = np.ndarray[Any, Any]
 
@@ -119,7 +120,16 @@ def batches(x: Array, size: int) -> Iterator[tuple[int, Array]]:
         yield at, x[at:at + size]
 
 
-def classes_of(answers: Array | Sequence[int]) -> Array:
-    """Return the class of each answer: the answer itself, or its highest channel."""
+def classes_of(answers: Array | Sequence[int], voted: bool = False) -> Array:
+    """Return the class of each answer: the answer itself, or its highest channel; where channels
+    of -1 and +1 have ``voted``, 1 where most are +1, else 0."""
     values = np.asarray(answers)
-    return values if values.ndim == 1 else values.reshape(len(values), -1).argmax(1)
+    if values.ndim == 1:
+        return values
+    channels = values.reshape(len(values), -1)
+    return (channels.sum(1) > 0).astype(np.int64) if voted else channels.argmax(1)
+
+
+def votes(graph: Graph) -> bool:
+    """Whether the outputs of a network vote, as those of tinier-nn's demo do."""
+    return bool(graph.meta.get("votes"))

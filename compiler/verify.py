@@ -18,7 +18,9 @@ from compiler.executors import (
     compare,
     executor,
     known,
+    votes,
 )
+from compiler.ir import Graph
 from compiler.progress import Step, quiet
 from compiler.workload import Workload
 
@@ -72,7 +74,7 @@ def verify(work: Workload, names: str, samples: int | None, progress: Step = qui
         with progress(f"{name}: {len(data)} samples"):
             mismatches[name], answers[name] = hold(name, made, reference, data.x, right)
     return Verdict(len(data), data.name, tuple(reference.layers), mismatches,
-                   correct_answers(data, answers))
+                   correct_answers(data, answers, work.graph))
 
 
 def hold(name: str, made: Executor, reference: Golden, x: Array,
@@ -88,9 +90,9 @@ def hold(name: str, made: Executor, reference: Golden, x: Array,
     return None, np.concatenate(answers)
 
 
-def correct_answers(data: Dataset, answers: Mapping[str, Array]) -> dict[str, int]:
+def correct_answers(data: Dataset, answers: Mapping[str, Array], graph: Graph) -> dict[str, int]:
     """Count right answers of the executors that gave an answer for every sample."""
     if data.labels is None:
         return {}
-    return {name: int((classes_of(found) == data.labels).sum())
+    return {name: int((classes_of(found, votes(graph)) == data.labels).sum())
             for name, found in answers.items() if len(found) == len(data)}

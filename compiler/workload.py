@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from compiler import models
-from compiler.datasets import Dataset
+from compiler.datasets import DataError, Dataset
 from compiler.datasets import load as load_data
 from compiler.frontends import load
 from compiler.ir import Binary, Fixed, Graph, Input, Quant, Requantize, Threshold, value_range
@@ -41,6 +41,9 @@ class Workload:
             return random_inputs(node, 1 if count is None else count)
         data = load_data(self.data)
         x = data.shaped(node.shape)[:count]
+        if isinstance(node.type, Binary) and (wrong := x[np.abs(x) != 1]).size:
+            raise DataError(f"Inputs of '{data.name}' must be -1 and +1, as the network reads "
+                            f"bits, not {wrong[0]}; 2 * x - 1 makes them of 0 and 1")
         labels = None if data.labels is None else data.labels[:count]
         return Dataset(x, labels, data.classes, data.name)
 

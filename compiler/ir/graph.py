@@ -18,7 +18,8 @@ __all__ = ["Graph"]
 class Graph:
     """Nodes in execution order, one input, one output. Building one checks it.
 
-    ``meta`` is for people and hosts: ``classes`` (names), ``accuracy``, ``recipe``, ...
+    ``meta`` is for people and hosts: ``classes`` (names), ``accuracy``, ``recipe``, ``votes`` (of
+    bits: the class is what most of them say, 0 or 1), ...
     """
 
     nodes: tuple[Node, ...]

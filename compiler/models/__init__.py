@@ -1,4 +1,4 @@
-"""Trained networks that ship with the compiler, each with its recipe and test pictures."""
+"""Trained networks that ship with the compiler, each with its recipe and test inputs."""
 
 from pathlib import Path
 
@@ -9,24 +9,26 @@ __all__ = ["DEFAULT", "held_back", "names", "network"]
 
 DEFAULT = "digits"
 FOLDER = Path(__file__).parent
+SUFFIXES = ".onnx", ".def"
 
 
 def names() -> list[str]:
     """Return the names of the networks."""
-    return sorted(path.stem for path in FOLDER.glob("*.onnx"))
+    return sorted(_networks())
 
 
 def network(name: str = DEFAULT) -> Path:
-    """Return the QONNX file of a network; `compiler.frontends.load` reads it."""
-    return _file(name, ".onnx")
+    """Return the file of a network; `compiler.frontends.load` reads it."""
+    networks = _networks()
+    if name not in networks:
+        raise UserError(f"Network must be one of {', '.join(names())}, not {name!r}")
+    return networks[name]
 
 
 def held_back(name: str = DEFAULT) -> Path:
-    """Return the file of its test pictures; `compiler.datasets.load` reads it."""
-    return _file(name, ".npz")
+    """Return the file of its test inputs; `compiler.datasets.load` reads it."""
+    return network(name).with_suffix(".npz")
 
 
-def _file(name: str, suffix: str) -> Path:
-    if name not in names():
-        raise UserError(f"Network must be one of {', '.join(names())}, not {name!r}")
-    return (FOLDER / name).with_suffix(suffix)
+def _networks() -> dict[str, Path]:
+    return {path.stem: path for path in FOLDER.iterdir() if path.suffix in SUFFIXES}

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from compiler.train.layers import EPSILON, Form, Layer, weight_shapes
 
 
-__all__ = ["Network"]
+__all__ = ["Network", "start"]
 
 Tensor = Any
 
@@ -39,7 +39,7 @@ class Network:
         self.forms = tuple(forms)
         self.step = 2.0 ** (1 - weight_bits)
         self.weight_bits = weight_bits
-        self.weights = [_start(sizes) for sizes in weight_shapes(self.forms, shape)]
+        self.weights = [start(sizes) for sizes in weight_shapes(self.forms, shape)]
         self.norms = [{"gamma": torch.ones(form.outputs, requires_grad=True),
                        "beta": torch.zeros(form.outputs, requires_grad=True),
                        "mean": torch.zeros(form.outputs), "variance": torch.ones(form.outputs)}
@@ -78,6 +78,10 @@ class Network:
             return F.conv2d(x, self.quantized(at))
         return x.flatten(1) @ self.quantized(at).T
 
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """How far the logits are from the classes."""
+        return F.cross_entropy(logits, labels)
+
     def clip(self) -> None:
         """Keep the real weights where their gradients pass."""
         with torch.no_grad():
@@ -97,7 +101,7 @@ class Network:
         return made
 
 
-def _start(sizes: tuple[int, ...]) -> Tensor:
+def start(sizes: tuple[int, ...]) -> Tensor:
     """Random weights (outputs, inputs, ...), the smaller the more of them meet."""
     window = math.prod(sizes[2:])
     bound = math.sqrt(6 / (window * (sizes[1] + sizes[0])))

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from compiler.frontends.tinier_nn import WORD_BITS
 from compiler.train.layers import TrainError, read_forms, weight_shapes
 
 
 __all__ = ["TASKS", "Pictures", "Recipe", "Task", "make_recipe"]
+
+WEIGHT_BITS = 8  # of the first and the last layer, but in networks of bits alone
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,23 @@ class Pictures:
 
     data: str | None             # what `compiler.datasets.load` reads; None: the user must say
     shape: tuple[int, int, int]  # height, width, channels
-    bits: int                    # of a pixel, unsigned
+    bits: int                    # of a pixel, unsigned; 1: -1 and +1
+
+    @property
+    def binary(self) -> bool:
+        """Whether the network is of bits alone, in tinier-nn's format, and its outputs vote."""
+        return self.bits == 1
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The lowest and the highest value of a pixel."""
+        return (-1, 1) if self.binary else (0, (1 << self.bits) - 1)
 
 
 DIGITS = Pictures("digits", (8, 8, 1), bits=5)
 MNIST = Pictures(None, (28, 28, 1), bits=8)
 CIFAR10 = Pictures(None, (32, 32, 3), bits=8)
+XOR = Pictures("xor", (1, 1, 32), bits=1)
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,11 @@ class Task:
     shift: int = 1        # pixels by which pictures are moved at random
     mirror: bool = False  # turn every other picture, by chance, left to right
 
+    @property
+    def suffix(self) -> str:
+        """Of the file that the network is written to."""
+        return ".def" if self.pictures.binary else ".onnx"
+
 
 # The network for CIFAR-10 has the layers of CNV (Y. Umuroglu et al., "FINN: A Framework for Fast,
 # Scalable Binarized Neural Network Inference", 2017, https://arxiv.org/abs/1612.07119).
@@ -47,6 +66,7 @@ TASKS: Mapping[str, Task] = {
     "mnist-conv":  Task(MNIST, "32C3-P2-64C3-P2-256", epochs=10),
     "cifar10":     Task(CIFAR10, "64C3-64C3-P2-128C3-128C3-P2-256C3-256C3-512-512", epochs=100,
                         shift=4, mirror=True),
+    "xor":         Task(XOR, "64-64", epochs=500, shift=0),
 }
 
 
@@ -64,7 +84,7 @@ class Recipe:
     shift: int
     mirror: bool
     batch: int = 64
-    weight_bits: int = 8  # of the first and the last layer; those between have 1
+    weight_bits: int = WEIGHT_BITS  # of the first and the last layer; those between have 1
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -87,7 +107,15 @@ def make_recipe(task: str, data: str | None, layers: str | None, epochs: int | N
         raise TrainError(f"Task {task!r} must have --data, the folder of its files, not none")
     layers = known.layers if layers is None else layers
     epochs = known.epochs if epochs is None else epochs
-    weight_shapes(read_forms(layers), known.pictures.shape)
+    forms = read_forms(layers)
+    weight_shapes(forms, known.pictures.shape)
+    if known.pictures.binary:
+        if data != known.pictures.data:
+            raise TrainError(f"Task {task!r} must have its own inputs, not --data {data}")
+        if any(form.kernel or form.outputs % WORD_BITS for form in forms):
+            raise TrainError(f"Layers of task {task!r} must be dense, with neurons in multiples "
+                             f"of {WORD_BITS}, not {layers!r}")
     if epochs < 1:
         raise TrainError(f"Epochs must be at least 1, not {epochs}")
-    return Recipe(task, data, layers, epochs, seed, known.rate, known.shift, known.mirror)
+    return Recipe(task, data, layers, epochs, seed, known.rate, known.shift, known.mirror,
+                  weight_bits=1 if known.pictures.binary else WEIGHT_BITS)

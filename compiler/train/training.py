@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from compiler import golden
 from compiler.datasets import Dataset, load
 from compiler.errors import MissingToolError
+from compiler.executors import classes_of, votes
+from compiler.export import export
 from compiler.frontends import load as load_network
+from compiler.frontends.tinier_nn import WORD_BITS, graph_of
 from compiler.passes import to_integer
 from compiler.train.batches import batches, count
 from compiler.train.layers import Form, TrainError, read_forms
@@ -27,6 +30,7 @@ from compiler.train.recipe import TASKS, Pictures, Recipe, make_recipe
 
 
 if TYPE_CHECKING:
+    from compiler.train.bit_network import BitNetwork
     from compiler.train.network import Network
 
 
@@ -42,79 +46,90 @@ PACKAGES = ("numpy", "onnx", "scikit-learn", "torch")
 class Training:
     """What came of a training."""
 
-    path: Path       # the QONNX file; the recipe is beside it, as JSON
+    path: Path       # of the network; the recipe is beside it, as JSON
     recipe: Recipe
-    accuracy: float  # share of the test pictures that the integer network gets right
-    tested: int      # how many test pictures
+    accuracy: float  # share of the test inputs that the integer network gets right
+    tested: int      # how many test inputs
     seconds: float
 
 
-def train(task: str, out: str | Path, *, data: str | None = None,
+def train(task: str, out: str | Path | None = None, *, data: str | None = None,
           layers: str | None = None, epochs: int | None = None, seed: int = 1,
           keep_test: bool = False, quiet: bool = False) -> Training:
-    """Train a binarized network, and write it as QONNX.
+    """Train a binarized network, and write it as QONNX, or one of bits alone as tinier-nn does.
 
     Parameters
     ----------
     task
         One of `TASKS`, which also gives what is left out here.
     out
-        Where the ``.onnx`` file goes; its recipe goes beside it as ``.json``.
+        Where the file goes, ``.onnx`` or ``.def``; its recipe goes beside it as ``.json``. Where
+        it is left out, the file bears the name of the task.
     data
         As `compiler.datasets.load` reads it; it must have a training and a test part.
     layers
         All but the last, which has a neuron for each class, such as ``32C3-P2-256``: a convolution
         of 32 channels by 3 x 3 pixels, a max-pool of 2 x 2, a dense layer of 256 neurons.
     keep_test
-        Write the test pictures beside the network, too, as ``.npz``.
+        Write the test inputs beside the network, too, as ``.npz``.
     quiet
         Show no progress.
 
     The test part serves only to measure the end, and nothing is chosen by it. Raises
     MissingToolError without PyTorch.
     """
-    out = Path(out)
-    recipe = make_recipe(task, data, layers, epochs, seed)
-    if out.suffix != ".onnx":
-        raise TrainError(f"The network must be written to a file that ends in .onnx, not '{out}'")
+    recipe, suffix = make_recipe(task, data, layers, epochs, seed), TASKS[task].suffix
+    out = Path(out or f"{task}{suffix}")
+    if out.suffix != suffix:
+        raise TrainError(f"The network must be written to a file that ends in {suffix}, "
+                         f"not '{out}'")
     if not out.parent.is_dir():
         raise TrainError(f"'{out.parent}' must be a folder to write to, not missing")
-    network_type, pictures = _network_type(), TASKS[task].pictures
+    pictures = TASKS[task].pictures
     learn, test = (_part(recipe.data, pictures, split) for split in ("train", "test"))
     start = time.monotonic()
     with _own_torch_state(seed):
-        network = network_type([*read_forms(recipe.layers), Form(len(learn.classes))],
-                               pictures.shape, recipe.weight_bits)
+        network = _network(recipe, len(learn.classes))
         _fit(network, learn, recipe, quiet)
     facts: dict[str, Any] = {"classes": list(learn.classes), "recipe": _facts(recipe, out)}
-    learned = network.layers(), pictures.shape, pictures.bits
-    write(out, *learned, facts)
+    _write(out, network, pictures, facts)
     given, accuracy = _measure(out, test)
-    write(out, *learned, facts | {"accuracy": f"{accuracy:.4f}"})
+    _write(out, network, pictures, facts | {"accuracy": f"{accuracy:.4f}"})
     summary = facts["recipe"] | {"accuracy": round(accuracy, 4), "tested": len(test),
                                  "classes": list(learn.classes)}
     out.with_suffix(".json").write_text(json.dumps(summary, indent=2) + "\n")
     if keep_test:
-        np.savez_compressed(out.with_suffix(".npz"), x=given.astype(np.uint8),
+        np.savez_compressed(out.with_suffix(".npz"),
+                            x=given.astype(np.int8 if pictures.binary else np.uint8),
                             y=_labels(test).astype(np.uint8))
     return Training(out, recipe, accuracy, len(test), time.monotonic() - start)
 
 
-def _network_type() -> type[Network]:
-    try:
-        from compiler.train.network import Network
-    except ImportError as error:
-        raise MissingToolError("Training needs PyTorch: install it with "
-                               "`pip install xnorloom[train]`") from error
-    return Network
+def _network(recipe: Recipe, classes: int) -> Network | BitNetwork:
+    """Return the network of a recipe before it learns."""
+    from compiler.train.bit_network import BitNetwork
+    from compiler.train.network import Network
+    pictures, forms = TASKS[recipe.task].pictures, read_forms(recipe.layers)
+    if pictures.binary:
+        return BitNetwork([*forms, Form(WORD_BITS)], pictures.shape)
+    return Network([*forms, Form(classes)], pictures.shape, recipe.weight_bits)
+
+
+def _write(out: Path, network: Network | BitNetwork, pictures: Pictures,
+           facts: Mapping[str, Any]) -> None:
+    from compiler.train.network import Network
+    if isinstance(network, Network):
+        write(out, network.layers(), pictures.shape, pictures.bits, facts)
+    else:
+        export(graph_of(network.layers(), out.stem), out)
 
 
 def _part(data: str, pictures: Pictures, split: str) -> Dataset:
     part = load(data, split=split)
     _labels(part)
-    high = (1 << pictures.bits) - 1
-    if part.x.dtype.kind not in "iu" or not 0 <= part.x.min() <= part.x.max() <= high:
-        raise TrainError(f"Pixels of '{data}' must be integers of 0 to {high}, "
+    low, high = pictures.ends
+    if part.x.dtype.kind not in "iu" or not low <= part.x.min() <= part.x.max() <= high:
+        raise TrainError(f"Pixels of '{data}' must be integers of {low} to {high}, "
                          f"not {part.x.min()} to {part.x.max()}")
     return Dataset(part.shaped(pictures.shape), part.labels, part.classes, part.name)
 
@@ -128,7 +143,11 @@ def _labels(part: Dataset) -> Array:
 @contextmanager
 def _own_torch_state(seed: int) -> Iterator[None]:
     """One thread, whose sums are the same everywhere, and a generator of our own."""
-    import torch
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingToolError("Training needs PyTorch: install it with "
+                               "`pip install xnorloom[train]`") from error
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -139,7 +158,7 @@ def _own_torch_state(seed: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _fit(network: Network, learn: Dataset, recipe: Recipe, quiet: bool) -> None:
+def _fit(network: Network | BitNetwork, learn: Dataset, recipe: Recipe, quiet: bool) -> None:
     """Descend with Adam (D. Kingma and J. Ba, 2014), at a rate that rises and falls once (L. Smith
     and N. Topin, "Super-Convergence", 2017)."""
     import torch
@@ -153,8 +172,8 @@ def _fit(network: Network, learn: Dataset, recipe: Recipe, quiet: bool) -> None:
         for epoch in range(recipe.epochs):
             total = 0.0
             for x, y in batches(learn.x, _labels(learn), recipe, chance):
-                logits = network.forward(torch.from_numpy(x), training=True)
-                loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y))
+                outputs = network.forward(torch.from_numpy(x), training=True)
+                loss = network.loss(outputs, torch.from_numpy(y))
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -171,13 +190,13 @@ def _progress(quiet: bool) -> Progress:
 
 
 def _measure(path: Path, test: Dataset) -> tuple[Array, float]:
-    """Return the pictures as the file takes them, and how often the integer network that the
+    """Return the inputs as the file takes them, and how often the integer network that the
     compiler makes of it is right."""
     network = to_integer(load_network(path))
     x = test.shaped(network.input.shape)
     answers = np.concatenate([golden.run(network, x[at:at + MEASURED])
                               for at in range(0, len(x), MEASURED)])
-    return x, float((answers == test.labels).mean())
+    return x, float((classes_of(answers, votes(network)) == test.labels).mean())
 
 
 def _facts(recipe: Recipe, out: Path) -> dict[str, Any]:

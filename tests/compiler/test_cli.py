@@ -1,5 +1,6 @@
 import json
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 from compiler import cli, executors, models
 from compiler.cli import commands
 from compiler.train.recipe import TASKS, make_recipe
+from compiler.workload import open_workload
 
 
 DIGITS = models.network().read_bytes()
@@ -190,6 +192,18 @@ def test_run(tmp_path):
             "answer 8\n")
 
 
+@pytest.mark.parametrize("name", ["golden", "c"])
+def test_run_of_bits(tmp_path, name):
+    shutil.copy(models.network("xor"), tmp_path / "model.def")
+    x = np.load(models.held_back("xor"))["x"]
+    for index, equal in enumerate([1, 0, 0, 1]):
+        bits = "".join("01"[value] for value in
+                       (executors.Golden(open_workload("xor").graph).run(x)[index] > 0).tolist())
+        for model in "xor", tmp_path / "model.def":
+            result = call("run", model, "xor", "--on", name, "--index", index)
+            assert result.output == f"bits {bits}\nmajority {equal}\nlabel {equal}\n"
+
+
 def test_run_beyond_the_end():
     assert refused(call("run", "digits", models.held_back(), "--index", 445)) == (
         f"Index must be below 445, the number of inputs in '{models.held_back()}', not 445")
@@ -239,6 +253,17 @@ def test_verify_default():
                              "accuracy c: 97.75 %\n")
 
 
+def test_verify_of_bits(tmp_path):
+    shutil.copy(models.network("xor"), tmp_path / "model.def")
+    for words, data in (["xor"], "xor.npz"), ([tmp_path / "model.def", "--data", "xor"], "xor"):
+        result = call("verify", *words, "--on", "c")
+        assert result.exit_code == 0, result.output
+        assert result.stdout == (f"4 samples of {data}, layers bits0, bits1, bits2\n"
+                                 "c: every layer agrees\n"
+                                 "accuracy golden: 100.00 %\n"
+                                 "accuracy c: 100.00 %\n")
+
+
 def test_verify_without_data():
     result = call("verify", models.network(), "--on", "c", "--samples", 3)
     assert result.exit_code == 0, result.output
@@ -259,6 +284,20 @@ def test_verify_unknown_executor():
         "Executor must be one of golden, c, rtl, not 'abacus'")
 
 
+# Export
+
+def test_export(tmp_path):
+    result = call("export", "xor", "-o", tmp_path / "model.def")
+    assert result.output == f"xor is in {tmp_path / 'model.def'}\n"
+    assert (tmp_path / "model.def").read_bytes() == models.network("xor").read_bytes()
+
+
+def test_export_refuses(tmp_path):
+    assert refused(call("export", "digits", "-o", tmp_path / "model.def")) == (
+        "Input 'x' must be bits to be written as tinier-nn's model.def, not integers of 5 bits")
+    assert not list(tmp_path.iterdir())
+
+
 # Train
 
 def test_train_takes_the_command_of_a_recipe(monkeypatch):
@@ -270,7 +309,7 @@ def test_train_takes_the_command_of_a_recipe(monkeypatch):
     monkeypatch.setattr("compiler.train.train", train)
     recipe = make_recipe("mnist", "folder", "8C3-P2-32", 7, 3)
     result = call(*shlex.split(recipe.command("net.onnx"))[3:])
-    assert result.output == "net.onnx: 97.50 % of 40 test pictures, after 1 s\n"
+    assert result.output == "net.onnx: 97.50 % of 40 test inputs, after 1 s\n"
     assert calls == [("mnist", "net.onnx", {"data": "folder", "layers": "8C3-P2-32",
                                             "epochs": 7, "seed": 3, "keep_test": False})]
 
@@ -278,6 +317,14 @@ def test_train_takes_the_command_of_a_recipe(monkeypatch):
 @pytest.mark.parametrize(("words", "line"), [
     (["--task", "cats"], f"Task must be one of {', '.join(TASKS)}, not 'cats'"),
     (["--task", "mnist"], "Task 'mnist' must have --data, the folder of its files, not none"),
+    (["--task", "xor", "--data", "folder"],
+     "Task 'xor' must have its own inputs, not --data folder"),
+    (["--task", "xor", "--layers", "32-48"],
+     "Layers of task 'xor' must be dense, with neurons in multiples of 32, not '32-48'"),
+    (["--task", "xor", "--layers", "32C1"],
+     "Layers of task 'xor' must be dense, with neurons in multiples of 32, not '32C1'"),
+    (["--task", "xor", "-o", "xor.onnx"],
+     "The network must be written to a file that ends in .def, not 'xor.onnx'"),
     (["--layers", "0"], "Layers must be parts such as 32C3, P2 and 256 with - between, not '0'"),
 ])
 def test_train_refuses(words, line):

@@ -72,6 +72,23 @@ def test_digits():
     np.testing.assert_array_equal(test.x, load("digits").x)
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_xor(split):
+    data = load("xor", split=split)
+    assert data.x.shape == (4, 32)
+    assert data.x.dtype == np.int8
+    assert data.x[:, :2].tolist() == [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+    assert (data.x[:, 2:] == -1).all()
+    assert [data.classes[label] for label in data.labels] == [
+        "equal", "different", "different", "equal"]
+
+
+def test_xor_beside_a_file_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "xor").write_bytes(idx(X))
+    np.testing.assert_array_equal(load("xor").x, X)
+
+
 def test_digits_without_scikit_learn(monkeypatch):
     real = builtins.__import__
 

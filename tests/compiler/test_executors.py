@@ -72,6 +72,8 @@ def test_batches():
 def test_classes():
     assert classes_of([3, 1]).tolist() == [3, 1]
     assert classes_of([[0, 5, 5], [2, 1, 0]]).tolist() == [1, 0]
+    votes = [[1, -1, -1, -1], [-1, 1, 1, -1], [1, 1, -1, 1]]
+    assert classes_of(votes, voted=True).tolist() == [0, 0, 1]
 
 
 def test_default_network_reaches_its_accuracy():

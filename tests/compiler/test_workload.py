@@ -24,6 +24,18 @@ def test_own_data_and_given_data(tmp_path):
     assert given.labels is None
 
 
+def test_inputs_in_bits(tmp_path):
+    work = open_workload("xor")
+    assert len(work.samples(None)) == 4
+    for wrong in 0, 2, -128, 0.5, float("nan"):
+        x = np.ones((3, 32), np.int8 if wrong in (0, 2, -128) else float)
+        x[1, 7] = wrong
+        np.save(tmp_path / "x.npy", x)
+        with pytest.raises(UserError, match=f"^Inputs of 'x.npy' must be -1 and \\+1, as the "
+                                            f"network reads bits, not {wrong}; 2 \\* x - 1 makes"):
+            open_workload("xor", str(tmp_path / "x.npy")).samples(None)
+
+
 def test_random_inputs_suit_the_network():
     for kind, low, high in ((Binary(), -1, 1), (Fixed(5, signed=False), 0, 31),
                             (Fixed(4), -8, 7), (Real(), 0, 255)):
