@@ -108,8 +108,8 @@ def _layers(raw: bytes, path: Path) -> list[Array]:
         if raw[at:at + 1] == b",":
             raise Refusal(f"{where} must have {inputs * outputs} weights ahead of the next "
                           f"sizes, not fewer")
-        ones = np.frombuffer(found, np.uint8).astype(np.int64) - ord("0")
-        layers.append((2 * ones - 1).reshape(outputs, inputs))
+        weights = np.where(np.frombuffer(found, np.uint8) == ord("1"), 1, -1)
+        layers.append(weights.reshape(outputs, inputs))
     if not layers:
         raise Refusal(f"File '{path}' must have at least one layer, not none")
     if raw[at:].strip():
