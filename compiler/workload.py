@@ -77,7 +77,8 @@ def find(model: str | None) -> tuple[Path, str | None]:
     """Return the path of a model, and its own data if it came by name."""
     if model is None or (model in models.names() and not Path(model).exists()):
         name = model or models.DEFAULT
-        return models.network(name), str(models.held_back(name))
+        own = models.held_back(name)
+        return models.network(name), None if own is None else str(own)
     return Path(model), None
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from compiler import topology
 from compiler.errors import UserError
 from compiler.frontends import bnn_pynq, onnx_file, onnx_graph, tinier_nn
 from compiler.frontends.refusal import ModelError, Refusal
@@ -27,8 +28,9 @@ def load(path: str | Path, *, input_type: str | None = None) -> Graph:
     Parameters
     ----------
     path
-        A folder of BNN-PYNQ parameters, an ONNX file (plain, QONNX, or FINN's), or tinier-nn's
-        ``model.def``.
+        A folder of BNN-PYNQ parameters, an ONNX file (plain, QONNX, or FINN's), tinier-nn's
+        ``model.def``, or a description of a network (`compiler.topology`), which gets random
+        weights.
     input_type
         What the user will feed, one of `INPUT_TYPES`; "uint8" for pictures of 0 to 255. Without
         it the model decides: an input of bytes, or annotated so, is integer, any other real.
@@ -62,8 +64,18 @@ def _read(path: Path, input_type: TensorType | None) -> Graph:
                           f"(0-0-weights.bin, 0-0-thres.bin, ...)")
         return bnn_pynq.read(path, input_type)
     if not path.exists():
-        raise Refusal(f"'{path}' must be an ONNX file, a folder of BNN-PYNQ parameters or a "
-                      f"model.def of tinier-nn, but there is nothing of that name")
+        raise Refusal(f"'{path}' must be an ONNX file, a folder of BNN-PYNQ parameters, a "
+                      f"model.def of tinier-nn, or a description, but there is nothing of that "
+                      f"name")
     if tinier_nn.recognise(path):
         return tinier_nn.read(path, input_type)
+    if path.suffix == topology.SUFFIX:
+        return _described(path, input_type)
     return onnx_graph.read(onnx_file.open_model(path), path, input_type)
+
+
+def _described(path: Path, input_type: TensorType | None) -> Graph:
+    if input_type not in (None, INPUT_TYPES["uint8"]):
+        raise Refusal(f"'{path}' describes a network that reads pixels, and its input type must "
+                      f"be uint8, not {input_type}")
+    return topology.with_random_weights(topology.read(path))

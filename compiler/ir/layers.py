@@ -132,7 +132,7 @@ class Conv(Weighted):
         if len(shape) != 3 or shape[2] != inputs_:
             raise GraphError(f"Node {self.name!r} must read (height, width, {inputs_}), as its "
                              f"weights have it, not {shape}")
-        height, width = slid(self, shape, self.kernel, self.stride, self.pads)
+        height, width = slid(self.name, shape, self.kernel, self.stride, self.pads)
         return self._sums((height, width, self.channels), kind, self.padded)
 
 
@@ -152,7 +152,7 @@ class Pool(Node):
         if any(pad >= size for pad, size in zip(self.pads, self.kernel * 2, strict=True)):
             raise GraphError(f"Node {self.name!r}: pads must be smaller than its kernel "
                              f"{self.kernel}, not {self.pads}")
-        return (*slid(self, shape, self.kernel, self.stride, self.pads), shape[2]), kind
+        return (*slid(self.name, shape, self.kernel, self.stride, self.pads), shape[2]), kind
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -212,16 +212,16 @@ def common_type(kinds: tuple[TensorType, ...]) -> TensorType:
     return Sum(min(low for low, _ in ranges), max(high for _, high in ranges))
 
 
-def slid(node: Node, shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Sides) -> Pair:
+def slid(name: str, shape: tuple[int, ...], kernel: Pair, stride: Pair, pads: Sides) -> Pair:
     """Return how many places a window of size ``kernel`` takes in a picture of ``shape``."""
     if min(*kernel, *stride) < 1 or min(pads) < 0:
-        raise GraphError(f"Node {node.name!r}: kernel and stride must be at least 1 and pads at "
+        raise GraphError(f"Node {name!r}: kernel and stride must be at least 1 and pads at "
                          f"least 0, not {kernel}, {stride} and {pads}")
     places = []
     for axis in (0, 1):
         room = shape[axis] + pads[axis] + pads[axis + 2] - kernel[axis]
         if room < 0:
-            raise GraphError(f"Node {node.name!r}: a kernel of {kernel} must fit the picture of "
+            raise GraphError(f"Node {name!r}: a kernel of {kernel} must fit the picture of "
                              f"{shape[0]} x {shape[1]} with its borders of {pads}, not exceed it")
         places.append(room // stride[axis] + 1)
     return places[0], places[1]

@@ -1,15 +1,17 @@
-"""Trained networks that ship with the compiler, each with its recipe and test inputs."""
+"""Networks that ship with the compiler: trained ones, each with its recipe and test inputs, and
+descriptions of known ones (`compiler.topology`)."""
 
 from pathlib import Path
 
 from compiler.errors import UserError
+from compiler.topology import SUFFIX
 
 
 __all__ = ["DEFAULT", "held_back", "names", "network"]
 
 DEFAULT = "digits"
 FOLDER = Path(__file__).parent
-SUFFIXES = ".onnx", ".def"
+SUFFIXES = ".onnx", ".def", SUFFIX
 
 
 def names() -> list[str]:
@@ -25,9 +27,11 @@ def network(name: str = DEFAULT) -> Path:
     return networks[name]
 
 
-def held_back(name: str = DEFAULT) -> Path:
-    """Return the file of its test inputs; `compiler.datasets.load` reads it."""
-    return network(name).with_suffix(".npz")
+def held_back(name: str = DEFAULT) -> Path | None:
+    """Return the file of its test inputs, which `compiler.datasets.load` reads; None where it has
+    none."""
+    file = network(name).with_suffix(".npz")
+    return file if file.exists() else None
 
 
 def _networks() -> dict[str, Path]:

@@ -96,8 +96,8 @@ def test_build_as_asked_for(workshop, tmp_path):
     (["--board", "abacus"], "Board must be one of icebreaker, ulx3s, not 'abacus'"),
     ([], "Missing option '--board'."),
     (["cats.onnx", "--board", "icebreaker"],
-     ("'cats.onnx' must be an ONNX file, a folder of BNN-PYNQ parameters or a model.def of "
-      "tinier-nn, but there is nothing of that name")),
+     ("'cats.onnx' must be an ONNX file, a folder of BNN-PYNQ parameters, a model.def of "
+      "tinier-nn, or a description, but there is nothing of that name")),
 ])
 def test_build_refuses(workshop, tmp_path, words, line):
     assert refused(call("build", *words, "-o", tmp_path / "out")) == line
