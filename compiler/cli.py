@@ -14,6 +14,8 @@ from boards.catalogue import BOARDS
 from compiler import build as building
 from compiler import train as training
 from compiler.check import check as refusals_of
+from compiler.cost import cost as cost_of
+from compiler.cost import cost_table
 from compiler.errors import ToolError, UserError
 from compiler.executors import EXECUTORS, classes_of, executor, votes
 from compiler.export import export as export_network
@@ -278,6 +280,27 @@ def train(task: str, data: str | None, layers: str | None, epochs: int | None, s
                           keep_test=keep_test)
     click.echo(f"{made.path}: {100 * made.accuracy:.2f} % of {made.tested} test inputs, "
                f"after {made.seconds:.0f} s")
+
+
+@commands.command()
+@click.argument("model")
+def cost(model: str) -> None:
+    """Print what MODEL costs, layer by layer: weights, parameters, products, and octets.
+
+    Parameters are those of a layer and of the norms and activations behind it. Octets are of
+    weights of their bits (32 of a real number), and of levels and scales as binarynet-tensorflow
+    stores them.
+
+    \b
+    Examples:
+      python -m compiler cost alexnet-xnor
+      python -m compiler cost my.onnx
+    """
+    path, _ = find(model)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(cost_table(cost_of(path)))
 
 
 @commands.command()

@@ -27,6 +27,9 @@ class Builder:
     def add(self, op: str, value: Any, keys: dict[str, Any]) -> None:
         """Add a row or a block of a description."""
         match op:
+            case "depthwise":
+                self.row("conv", channels=self.channels, groups=self.channels,
+                         kernel=None if value == "all" else value, **keys)
             case "separable":
                 self.separable(value, **keys)
             case "bottleneck":

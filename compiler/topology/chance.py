@@ -33,7 +33,7 @@ from compiler.ir import (
     Relu,
     Threshold,
 )
-from compiler.topology.rows import Row, Topology
+from compiler.topology.rows import Row, Topology, window
 
 
 __all__ = ["with_random_weights"]
@@ -117,9 +117,10 @@ class _Maker:
             case "quantize":
                 node, seen = self._quantize(row, seen)
             case "pool":
-                node = MaxPool(name=row.name, inputs=inputs, kernel=(row.kernel,) * 2,
+                kernel = window(row, self.topology.shape(inputs[0]))
+                node = MaxPool(name=row.name, inputs=inputs, kernel=kernel,
                                stride=(row.stride,) * 2, pads=(row.pad,) * 4)
-                seen = highest(seen, row.kernel ** 2)
+                seen = highest(seen, math.prod(kernel))
             case "mean":
                 height, width, _ = self.topology.shape(inputs[0])
                 node = AveragePool(name=row.name, inputs=inputs, kernel=(height, width),

@@ -33,6 +33,7 @@ SUFFIX = ".toml"
 # The keys of each row besides its own, which has the value that the comment tells.
 ROWS: dict[str, tuple[str, ...]] = {
     "conv":       ("kernel", "stride", "pad", "groups", "bits", "bias"),  # channels
+    "depthwise":  ("stride", "pad", "bits"),                              # kernel, or "all"
     "dense":      ("bits", "bias"),                                       # channels
     "norm":       (),                                                     # epsilon
     "relu":       (),
@@ -141,6 +142,8 @@ def _check(what: str, key: str, value: object) -> None:
         good, wanted = value in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"
     elif key == "norm":
         good, wanted = isinstance(value, float) and 0 < value < 1, "an epsilon between 0 and 1"
+    elif value == "all" and key == "depthwise":
+        return
     else:
         least, most = LEAST.get(key, 1), MOST.get(key, LARGEST)
         good, wanted = _whole(value, least, most), f"a whole number of {least} to {most}"

@@ -10,7 +10,7 @@ from compiler.ir import GraphError
 from compiler.ir.layers import slid
 
 
-__all__ = ["Row", "Topology"]
+__all__ = ["Row", "Topology", "window"]
 
 Shape = tuple[int, ...]
 
@@ -26,7 +26,7 @@ class Row:
     name: str
     inputs: tuple[str, ...]
     channels: int = 0         # that a conv or dense makes
-    kernel: int = 1
+    kernel: int | None = 1    # None: as large as the picture
     stride: int = 1
     pad: int = 0
     groups: int = 1
@@ -76,7 +76,12 @@ class Topology:
         before = self.shape(row.inputs[0])
         if row.op == "dense":
             return row.channels, math.prod(before)
-        return row.channels, row.kernel, row.kernel, before[-1] // row.groups
+        return row.channels, *window(row, before), before[-1] // row.groups
+
+
+def window(row: Row, before: Shape) -> tuple[int, int]:
+    """Height and width of what an output sees of a picture of shape ``before``."""
+    return (before[0], before[1]) if row.kernel is None else (row.kernel, row.kernel)
 
 
 def _shape(row: Row, shapes: list[Shape]) -> Shape:
@@ -92,7 +97,7 @@ def _shape(row: Row, shapes: list[Shape]) -> Shape:
         case "mean":
             return 1, 1, shape[2]
         case "conv" | "pool":
-            places = slid(row.name, shape, (row.kernel,) * 2, (row.stride,) * 2, (row.pad,) * 4)
+            places = slid(row.name, shape, window(row, shape), (row.stride,) * 2, (row.pad,) * 4)
             return *places, row.channels or shape[2]
         case "concat":
             return *shape[:-1], sum(other[-1] for other in shapes)

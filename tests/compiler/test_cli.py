@@ -329,3 +329,26 @@ def test_train_takes_the_command_of_a_recipe(monkeypatch):
 ])
 def test_train_refuses(words, line):
     assert refused(call("train", *words)) == line
+
+
+def test_cost():
+    lines = call("cost", "alexnet-xnor").output.splitlines()
+    assert lines[1].split() == ["layer", "output", "bits", "weights", "parameters", "MACs",
+                                "octets"]
+    assert lines[3].split() == ["conv1", *"56 x 56 x 96".split(), "8", "34,848", "35,232",
+                                "109,283,328", "36,400"]
+    assert lines[11].split() == ["(network)", "62,367,776", "62,388,104", "1,139,124,224",
+                                 "11,472,208"]
+    assert call("cost", models.network()).output.splitlines()[3].split() == [
+        "fc0", "256", "8", "16,384", "16,896", "16,384", "20,512"]
+    assert refused(call("cost", "cats")) == (
+        "'cats' must be an ONNX file, a folder of BNN-PYNQ parameters or a description, but there "
+        "is nothing of that name")
+
+
+@pytest.mark.parametrize("words", [["cost"], ["check"], ["verify"], ["build", "--board",
+                                                                     "icebreaker"]])
+def test_damaged_description(tmp_path, words):
+    path = tmp_path / "net.toml"
+    path.write_text("layers = 3")
+    assert refused(call(*words, path)).startswith(f"'{path}': input must be [height, width, ")
