@@ -335,7 +335,7 @@ def test_cost():
     lines = call("cost", "alexnet-xnor").output.splitlines()
     assert lines[1].split() == ["layer", "output", "bits", "weights", "parameters", "MACs",
                                 "octets"]
-    assert lines[3].split() == ["conv1", *"56 x 56 x 96".split(), "8", "34,848", "35,232",
+    assert lines[3].split() == ["conv1", *["56", "x", "56", "x", "96"], "8", "34,848", "35,232",
                                 "109,283,328", "36,400"]
     assert lines[11].split() == ["(network)", "62,367,776", "62,388,104", "1,139,124,224",
                                  "11,472,208"]
