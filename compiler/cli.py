@@ -97,8 +97,9 @@ def commands() -> None:
       python -m compiler verify my.onnx --on c,rtl --samples 20 --data my.npz
 
     MODEL is an ONNX file (QONNX as Brevitas writes it, FINN's, or plain), a folder of BNN-PYNQ
-    parameters, a model.def of tinier-nn, a description of a network (TOML), which gets random
-    weights, or the name of a network that ships with us: digits, xor, alexnet-xnor, alexnet-bwn.
+    parameters, a model.def of tinier-nn, a Torch7 file of an XNOR-Net, a description of a network
+    (TOML), which gets random weights, or the name of a network that ships with us: digits, xor,
+    alexnet-xnor, alexnet-bwn.
 
     Exit status: 0 fine, 1 something you gave cannot be used, 2 a tool failed, 3 a tool is
     missing.

@@ -2,7 +2,8 @@
 
 from compiler.topology.chance import with_random_weights
 from compiler.topology.description import SUFFIX, read
+from compiler.topology.pictures import pictures, steps
 from compiler.topology.rows import Row, Topology
 
 
-__all__ = ["SUFFIX", "Row", "Topology", "read", "with_random_weights"]
+__all__ = ["SUFFIX", "Row", "Topology", "pictures", "read", "steps", "with_random_weights"]

@@ -23,16 +23,15 @@ from compiler.ir import (
     Concat,
     Conv,
     Dense,
-    Fixed,
     Flatten,
     Graph,
-    Input,
     MaxPool,
     Node,
     Quant,
     Relu,
     Threshold,
 )
+from compiler.topology.pictures import pictures
 from compiler.topology.rows import Row, Topology, window
 
 
@@ -42,7 +41,6 @@ Array = np.ndarray[Any, Any]
 
 POINTS = 512         # quantiles of a distribution
 MOST_WEIGHTS = 1 << 29
-PICTURE = 8          # bits of what the first layer reads
 SPREAD = 40.0        # of weights of several bits, which go up to 127
 FALLING = 0.1        # share of channels whose norm has a negative slope
 
@@ -80,22 +78,8 @@ class _Maker:
                      meta={"source": f"random weights, seed {self.topology.seed}"})
 
     def _begin(self) -> None:
-        topology = self.topology
-        pixels = np.broadcast_to(255 * PROBABILITIES, (topology.input[-1], POINTS))
-        pictured = Input(name="pixels", shape=topology.input, type=Fixed(PICTURE, signed=False))
-        self.nodes.append(pictured)
-        if not topology.mean:
-            self.nodes.append(Affine(name=topology.INPUT, inputs=(pictured.name,)))
-            self.spread[topology.INPUT] = pixels
-            return
-        mean, std = np.array(topology.mean), np.array(topology.std)
-        largest = float((np.maximum(mean, 1 - mean) / std).max())
-        steps = ((1 << PICTURE - 1) - 1) / largest  # of what a deviation is
-        scale, offset = steps / (255 * std), -steps * mean / std
-        self.nodes += [
-            Affine(name="normal", inputs=(pictured.name,), scale=scale, offset=offset),
-            Quant(name=topology.INPUT, inputs=("normal",), bits=PICTURE, scale=1.0)]
-        self.spread[topology.INPUT] = pixels * scale[:, None] + offset[:, None]
+        self.nodes, scale, offset = pictures(self.topology)
+        self.spread[self.topology.INPUT] = 255 * PROBABILITIES * scale[:, None] + offset[:, None]
 
     def _add(self, row: Row) -> None:
         spreads = [self.spread[name] for name in row.inputs]

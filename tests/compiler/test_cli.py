@@ -97,7 +97,7 @@ def test_build_as_asked_for(workshop, tmp_path):
     ([], "Missing option '--board'."),
     (["cats.onnx", "--board", "icebreaker"],
      ("'cats.onnx' must be an ONNX file, a folder of BNN-PYNQ parameters, a model.def of "
-      "tinier-nn, or a description, but there is nothing of that name")),
+      "tinier-nn, a Torch7 file or a description, but there is nothing of that name")),
 ])
 def test_build_refuses(workshop, tmp_path, words, line):
     assert refused(call("build", *words, "-o", tmp_path / "out")) == line
@@ -342,8 +342,8 @@ def test_cost():
     assert call("cost", models.network()).output.splitlines()[3].split() == [
         "fc0", "256", "8", "16,384", "16,896", "16,384", "20,512"]
     assert refused(call("cost", "cats")) == (
-        "'cats' must be an ONNX file, a folder of BNN-PYNQ parameters or a description, but there "
-        "is nothing of that name")
+        "'cats' must be an ONNX file, a folder of BNN-PYNQ parameters, a Torch7 file or a "
+        "description, but there is nothing of that name")
 
 
 @pytest.mark.parametrize("words", [["cost"], ["check"], ["verify"], ["build", "--board",
