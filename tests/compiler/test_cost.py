@@ -1,6 +1,7 @@
 """Published and recomputed sizes of known networks; the sources are in `docs/alexnet.md`."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,24 @@ def test_alexnet_is_as_large_as_published(name):
     published = {"alexnet-xnor": (10.9, 22.7), "alexnet-bwn": (11.0, 22.8)}[name]
     for total, rounded in zip(TOTALS[name], published, strict=True):
         assert abs(total / 2 ** 20 - rounded) <= 0.05
+
+
+def test_the_page_has_these_figures():
+    """`docs/alexnet.md` names every size, and the cost of every network."""
+    page = (Path(__file__).parents[2] / "docs" / "alexnet.md").read_text()
+    rows = [tuple(cell.strip(" `") for cell in line.split("|")[1:-1])
+            for line in page.splitlines() if line.startswith("|")]
+    xnor, bwn = (cost(models.network(name)) for name in ("alexnet-xnor", "alexnet-bwn"))
+    for ours, other in zip(xnor.layers, bwn.layers, strict=True):
+        assert (ours.name, f"{ours.octets():,}", f"{other.octets():,}") in rows
+    assert ("all", f"{xnor.octets():,}", f"{bwn.octets():,}") in rows
+    for name in ("mobilenet-v1", "mobilenet-v1-half-160", "mobilenet-v2", "squeezenet",
+                 "mobilefacenet"):
+        net = cost(models.network(name))
+        assert (name, f"{net.parameters:,}", f"{net.macs:,}") in [row[:3] for row in rows]
+    described = page.partition("`alexnet-xnor` is\n\n```toml\n")[2].partition("```")[0]
+    file = models.network("alexnet-xnor").read_text()
+    assert file.endswith(described)
 
 
 def test_other_widths():
