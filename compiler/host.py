@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,9 @@ from hdl.protocol import Command, Error, Status
 
 
 __all__ = ["Accelerator", "HostError", "Identity", "LinkError", "NoAnswerError", "RefusedError",
-           "State", "Transport"]
+           "Piece", "State", "Transport"]
+
+Piece = tuple[int, bytes]  # octets, and where in the activation memory they are written
 
 
 class HostError(UserError):
@@ -140,16 +143,29 @@ class Accelerator:
                                  + bytes((size,)), size)
         return data
 
-    def run(self) -> State:
-        """Run one frame, and return the state at its end."""
+    def run(self, parts: Iterable[Iterable[Piece]] = ()) -> State:
+        """Run one frame, and return the state at its end.
+
+        ``parts`` are what the program wants of its input while it runs, in order: all but the
+        first part, which is written before.
+        """
         if self._last_run is None:
             self._last_run = self._settle().last_run
         sequence = self._last_run % 255 + 1
         self._last_run = None
         self._obtain(Command.RUN, sequence=sequence)
-        state = self._settle()
-        if state.last_run != sequence:
-            raise HostError("The board must not be reset while a frame is running; run it again")
+        for part in parts:
+            if self._state_after(sequence).status != Status.WANTING:
+                raise HostError("The board must want every part of the input, and has ended a "
+                                "frame before; use the image that the parts were made for")
+            for address, data in part:
+                self.write(address, data)
+            sequence = sequence % 255 + 1
+            self._obtain(Command.GRANT, sequence=sequence)
+        state = self._state_after(sequence)
+        if state.status == Status.WANTING:
+            raise HostError("The board must be given every part of the input that its program "
+                            "wants, and wants one more")
         self._last_run = sequence
         return _usable(state)
 
@@ -188,9 +204,23 @@ class Accelerator:
         return reply
 
     def _settle(self) -> State:
-        """Wait until the board is neither starting nor running."""
+        """Wait until the board is neither starting nor running; a frame that nobody gives what it
+        wants goes on without."""
+        while (state := self._wait(Status.STARTING, Status.RUNNING)).status == Status.WANTING:
+            self._request(Command.GRANT, b"", state.last_run % 255 + 1)
+        return state
+
+    def _state_after(self, sequence: int) -> State:
+        """Return the state when the board no longer runs what the request ``sequence`` began."""
+        state = self._wait(Status.RUNNING)
+        if state.last_run != sequence:
+            raise HostError("The board must not be reset while a frame is running; run it again")
+        return state
+
+    def _wait(self, *busy: Status) -> State:
+        """Wait while the board is ``busy``."""
         deadline = time.monotonic() + self._patience
-        while (state := self.status()).status in (Status.STARTING, Status.RUNNING):
+        while (state := self.status()).status in busy:
             if time.monotonic() >= deadline:
                 raise HostError(f"The board must be done within {self._patience:g} seconds, not "
                                 f"still {state.status.name}; reset it")

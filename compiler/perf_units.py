@@ -144,7 +144,7 @@ class Fetch:
             if memory and (self.place or spare > 1 or (spare and not arriving)):
                 self.arriving = 2 if self._advance(job) else 1
             return False
-        if opcode == Opcode.END:
+        if opcode in (Opcode.END, Opcode.HOLD):  # the host is fast enough
             if idle and not self.holds:
                 self._next()
             return False

@@ -32,6 +32,10 @@ class Fetch(wiring.Component):
         The engine has no layer.
     done : Out(1)
         ``Opcode.END`` was met, and all layers are finished.
+    wanting : Out(1)
+        The host may write the next part of the input, until it is ``granted`` (In(1)).
+    held : Out(1)
+        All layers are finished, and that is waited for.
     weight_space, weight_spare : In(1)
         Of the weight queue, as the next five.
     part, lanes, part_data, complete : Out
@@ -53,6 +57,9 @@ class Fetch(wiring.Component):
             "layers":       Out(stream.Signature(Layer)),
             "idle":         In(1),
             "done":         Out(1),
+            "wanting":      Out(1),
+            "granted":      In(1),
+            "held":         Out(1),
             "weight_space": In(1),
             "weight_spare": In(1),
             "part":         Out(range(config.weight_width // config.memory_width)),
@@ -113,6 +120,13 @@ class Fetch(wiring.Component):
         wide = opcode == Opcode.LEVELS_WIDE
         m.d.comb += self.level.eq(Mux(wide, Cat(low, halves.payload), halves.payload.as_signed()))
 
+        finished = Signal()
+        holds = Signal()  # where it is one of those that wait for this
+        m.d.comb += holds.eq(opcode[0])
+        m.d.comb += finished.eq(self.idle & ~self.layers.valid)
+        with m.If(self.granted):
+            m.d.sync += self.wanting.eq(0)
+
         taken = halves.valid & halves.ready
         with m.If(taken):
             m.d.sync += low.eq(halves.payload)
@@ -140,7 +154,7 @@ class Fetch(wiring.Component):
                             m.next = "LEVELS"
                         with m.Case(Opcode.STORE):
                             m.next = "STORE"
-                        with m.Default():
+                        with m.Default():  # HOLD or END
                             m.next = "END"
 
             with m.State("LAYER"):
@@ -207,8 +221,10 @@ class Fetch(wiring.Component):
                         m.next = "HEAD"
 
             with m.State("END"):
-                m.d.comb += self.done.eq(self.idle & ~self.layers.valid)
-                with m.If(self.done):
+                m.d.comb += self.done.eq(finished & ~holds)
+                m.d.comb += self.held.eq(finished & holds & self.wanting)
+                with m.If(finished & ~self.held):
+                    m.d.sync += self.wanting.eq(holds & count[0])
                     m.next = "HEAD"
 
         with m.If(self.layers.valid & self.layers.ready):

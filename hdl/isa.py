@@ -17,7 +17,7 @@ __all__ = ["HEADER", "HEADER_HALVES", "LAYER_HALVES", "LOOPS", "MAGIC", "SERIAL"
            "Target", "Walk"]
 
 
-VERSION = 3
+VERSION = 4
 MAGIC = 0x4D4C_4E58  # "XNLM" in the flash
 
 # Fields of the header, each one word of 32 bits. An address counts octets from the beginning of
@@ -39,6 +39,8 @@ class Opcode(enum.IntEnum):
     LEVELS   = 6  # ``count`` levels of 16 bits follow
     LEVELS_WIDE = 7  # ``count`` levels of 32 bits follow
     STORE    = 8  # ``count`` halfwords follow, for the activation memory from ``address`` on
+    HOLD     = 9  # wait until every layer has ended, and the host has granted what was wanted; then
+                  # more is wanted if ``count`` is 1. Nothing follows
 
 
 # First halfword of a packet. The second is an address, or 0.
@@ -174,3 +176,4 @@ class Cause(enum.IntEnum):
     ACTIVATIONS = 2  # no activation word was there
     DRAIN       = 3  # waiting for sums to be read out
     PROGRAM     = 4  # no layer was there
+    HOST        = 5  # nor one to come before the host grants more of the input

@@ -56,6 +56,9 @@ class Link(wiring.Component):
         High for one cycle when a run is accepted; ``status`` must be RUNNING within 64 cycles.
     reload : Out(1)
         High for one cycle to check the image again; ``status`` must be STARTING within 64 cycles.
+    grant : Out(1)
+        High for one cycle when what a frame wants is there; ``status`` must not be WANTING in the
+        next one.
     status : In(8)
         A `protocol.Status`.
     facts : In(stream.Signature(Fact()))
@@ -74,7 +77,7 @@ class Link(wiring.Component):
         # The request, and what it is now: after it has arrived it is *tried*, which finds out
         # whether all of its octets exist, then judged, then obeyed, then answered.
         self._request  = Signal(Request(), reset_less=True)
-        self._last_run = Signal(8)  # sequence of the last accepted RUN
+        self._last_run = Signal(8)  # sequence of the last accepted RUN or GRANT
         self._error    = Signal(3)  # of the reply
         self._sending  = Signal()   # it has arrived
         self._trying   = Signal(reset_less=True)
@@ -97,6 +100,7 @@ class Link(wiring.Component):
             "octets":   In(stream.Signature(8)),
             "run":      Out(1),
             "reload":   Out(1),
+            "grant":    Out(1),
             "status":   In(8),
             "facts":    In(stream.Signature(Fact())),
         })
@@ -211,7 +215,8 @@ class Link(wiring.Component):
             with m.If(comes):
                 m.d.sync += request.null.eq(tiny & ~octet[2])
                 m.d.sync += request.repeated.eq(octet == last_run)
-            with m.Elif(line.passed & (error == 0) & (request.command == Command.RUN)):
+            with m.Elif(line.passed & (error == 0) & ((request.command == Command.RUN)
+                                                      | (request.command == Command.GRANT))):
                 m.d.sync += last_run.eq(octet)
 
         with m.State("LENGTH"):
@@ -325,3 +330,5 @@ class Link(wiring.Component):
             m.d.comb += self.reload.eq((error == 0) & (request.command == Command.RELOAD))
             m.d.comb += self.run.eq((error == 0) & (request.command == Command.RUN)
                                     & ~request.repeated)
+            m.d.comb += self.grant.eq((error == 0) & (request.command == Command.GRANT)
+                                      & ~request.repeated)

@@ -19,7 +19,7 @@ class Request(data.StructLayout):
             "command":  bits_for(protocol.COMMAND_MASK),
             "strange":  1,  # the command has other bits
             "null":     1,  # the sequence is 0
-            "repeated": 1,  # the sequence is that of the last accepted RUN
+            "repeated": 1,  # the sequence is that of the last accepted RUN or GRANT
             "measured": 1,  # the payload has the length of that of READ
             "length":   8,  # of the payload or, once that of READ has arrived, the octets to read
             "beyond":   1,  # not all octets exist
@@ -51,9 +51,11 @@ class Verdict(wiring.Component):
 
         request = self.request
         unknown, malformed, busy, touches = Signal(), Signal(), Signal(), Signal()
+        running, wanting = Signal(), Signal()
 
         reads  = request.command == Command.READ
         writes = request.command == Command.WRITE
+        grants = request.command == Command.GRANT
         known  = Cat(request.command == command for command in Command).any()
         m.d.comb += touches.eq(reads | writes)
         m.d.comb += unknown.eq(request.strange | ~known)
@@ -62,7 +64,9 @@ class Verdict(wiring.Component):
             m.d.comb += malformed.eq(~request.measured | (request.length == 0))
         with m.If(writes):
             m.d.comb += malformed.eq(~request.length[exact_log2(ADDRESS_OCTETS + 1):].any())
-        m.d.comb += busy.eq((self.status == Status.STARTING) | (self.status == Status.RUNNING))
+        m.d.comb += wanting.eq(self.status == Status.WANTING)
+        m.d.comb += running.eq((self.status == Status.RUNNING) | wanting)
+        m.d.comb += busy.eq((self.status == Status.STARTING) | (running & ~(wanting & writes)))
 
         with m.If(request.damaged):
             m.d.comb += self.error.eq(Error.BAD_CRC)
@@ -72,12 +76,12 @@ class Verdict(wiring.Component):
             m.d.comb += self.error.eq(Error.BAD_LENGTH)
         with m.Elif(touches & request.beyond):
             m.d.comb += self.error.eq(Error.BAD_ADDRESS)
-        with m.Elif(request.command == Command.RUN):
+        with m.Elif((request.command == Command.RUN) | grants):
             with m.If(request.null):
                 m.d.comb += self.error.eq(Error.BAD_SEQUENCE)
-            with m.Elif(~request.repeated & (self.status != Status.READY)):
-                m.d.comb += self.error.eq(Mux(self.status == Status.RUNNING, Error.BUSY,
-                                              Error.NOT_READY))
+            with m.Elif(~request.repeated
+                        & ~Mux(grants, wanting, self.status == Status.READY)):
+                m.d.comb += self.error.eq(Mux(running, Error.BUSY, Error.NOT_READY))
         with m.Elif(touches | (request.command == Command.RELOAD)):
             m.d.comb += self.error.eq(Mux(busy, Error.BUSY, 0))
 

@@ -18,10 +18,16 @@ READ      address (3), count (1 to 255)          ``count`` octets
 RUN       none                                   none
 STATUS    none                                   ``STATE``
 RELOAD    none                                   none
+GRANT     none                                   none
 ========  =====================================  =========================================
 
-A RUN that bears the sequence of the last accepted RUN is acknowledged and not run again, so that
-it can be repeated after its reply was lost. Sequence 0 names no run.
+A picture that is larger than the memory comes in parts. The first is written before the frame
+runs. Wherever the program wants the next one, the status is WANTING: it may be written, into places
+that are read no more, and GRANT tells that all of it is there. The status is RUNNING from then on,
+until that part is in use.
+
+A RUN or a GRANT that bears the sequence of the last accepted one of either is acknowledged and not
+obeyed again, so that it can be repeated after its reply was lost. Sequence 0 names none.
 
 The board takes a packet only when it starts right behind a good one, or after a silence of
 ``GAP_OCTETS`` octet times; anything else on the line is ignored up to the next such silence, and
@@ -39,7 +45,7 @@ __all__ = ["ADDRESS_OCTETS", "COMMAND_MASK", "COUNTERS", "CRC_INIT", "CRC_POLYNO
            "pack", "pack_fields", "unpack", "unpack_fields"]
 
 
-VERSION        = 2
+VERSION        = 3
 SYNC           = 0xA5
 REPLY          = 0x80     # set in the command of a reply
 REFUSAL        = 0xC0     # set in the command of a reply that bears an error
@@ -63,6 +69,7 @@ class Command(IntEnum):
     RUN      = 4
     STATUS   = 5
     RELOAD   = 6
+    GRANT    = 7  # what a frame wants was written
 
 
 class Error(IntEnum):
@@ -72,9 +79,9 @@ class Error(IntEnum):
     UNKNOWN_COMMAND = 2
     BAD_LENGTH      = 3
     BAD_ADDRESS     = 4  # not every octet exists; counters cannot be written
-    BAD_SEQUENCE    = 5  # RUN with sequence 0
+    BAD_SEQUENCE    = 5  # RUN or GRANT with sequence 0
     BUSY            = 6  # memory, counters and image are in use: starting or running
-    NOT_READY       = 7  # RUN without a usable image
+    NOT_READY       = 7  # RUN without a usable image, GRANT without a frame
 
 
 class Status(IntEnum):
@@ -83,6 +90,7 @@ class Status(IntEnum):
     STARTING         = 0   # checking the image, loading what stays resident
     READY            = 1
     RUNNING          = 2
+    WANTING          = 3   # running, and the next part of the input may be written
     NO_IMAGE         = 16  # no image begins where one should
     WRONG_VERSION    = 17  # made for another instruction set
     WRONG_CONFIG     = 18  # made for another configuration of the gateware

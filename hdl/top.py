@@ -122,8 +122,7 @@ class Accelerator(wiring.Component):
             m.d.comb += access.ready.eq(1)
             m.d.comb += memory.address.eq(access.payload.address[inner:])
             m.d.comb += memory.write.eq(access.valid & access.payload.write)
-        # What would be written is known before it is known who has the memory. The host writes
-        # only where no packets are carried out.
+        # What would be written is known before it is known who has the memory.
         m.d.comb += memory.mask.eq(1 << access.payload.address[:inner])
         m.d.comb += memory.write_data.eq(access.payload.data.replicate(config.memory_width // 8))
         with m.If(fetch.stores):
@@ -149,16 +148,19 @@ class Accelerator(wiring.Component):
         m.d.comb += self.tx.eq(link.tx)
         m.d.comb += loader.run.eq(link.run)
         m.d.comb += loader.reload.eq(link.reload)
-        m.d.comb += link.status.eq(loader.status)
+        m.d.comb += link.status.eq(loader.status | fetch.wanting)
+        m.d.comb += fetch.granted.eq(link.grant)
         connect(m, link.facts, loader.facts)
         m.d.comb += loader.cleared.eq(~counters.clearing)
         m.d.comb += counters.clear.eq(loader.clear)
         m.d.comb += counters.count.eq(loader.counting)
-        m.d.comb += counters.cause.eq(core.cause)
+        cause = Signal(Cause)
+        m.d.comb += cause.eq(Mux(fetch.held, Cause.HOST, core.cause))
+        m.d.comb += counters.cause.eq(cause)
         m.d.comb += counters.step.eq(core.end)
 
         m.d.comb += self.probe.counting.eq(loader.counting)
-        m.d.comb += self.probe.cause.eq(core.cause)
+        m.d.comb += self.probe.cause.eq(cause)
         m.d.comb += self.probe.end.eq(core.end)
         m.d.comb += self.probe.flash_busy.eq(flash.busy)
         m.d.comb += self.probe.address.eq(memory.address)

@@ -8,13 +8,15 @@ from hdl.protocol import Command, Error, Status
 
 __all__ = ["LinkModel"]
 
+BUSY = Status.STARTING, Status.RUNNING, Status.WANTING
+
 
 class LinkModel:
     """Answers requests as `hdl.link.Link` does, octet for octet.
 
     The attributes ``status``, ``image_hash``, ``memory`` and ``counters`` are the core's
-    side, free to change; ``on_run`` and ``on_reload`` are called where the link strobes
-    ``run`` and ``reload``.
+    side, free to change; ``on_run``, ``on_reload`` and ``on_grant`` are called where the link
+    strobes ``run``, ``reload`` and ``grant``.
     """
 
     def __init__(self, *, memory_bytes: int, counter_bytes: int = 64, config_hash: int = 0,
@@ -26,6 +28,7 @@ class LinkModel:
         self.last_run = 0
         self.on_run: Callable[[], None] = lambda: None
         self.on_reload: Callable[[], None] = lambda: None
+        self.on_grant: Callable[[], None] = lambda: None
         self._config_hash = config_hash
         self._isa_version = isa_version
         self._aligned = False
@@ -81,19 +84,22 @@ class LinkModel:
             return Error.BAD_LENGTH
         if command in (Command.READ, Command.WRITE) and not self._exists(request):
             return Error.BAD_ADDRESS
-        if command == Command.RUN:
-            return self._judge_run(request.sequence)
-        busy = self.status in (Status.STARTING, Status.RUNNING)
-        if busy and command in (Command.READ, Command.WRITE, Command.RELOAD):
-            return Error.BUSY
-        return 0
+        if command in (Command.RUN, Command.GRANT):
+            return self._judge_once(
+                request.sequence, Status.READY if command == Command.RUN else Status.WANTING)
+        if command in (Command.STATUS, Command.IDENTIFY):
+            return 0
+        if self.status == Status.WANTING and command == Command.WRITE:
+            return 0
+        return Error.BUSY if self.status in BUSY else 0
 
-    def _judge_run(self, sequence: int) -> int:
+    def _judge_once(self, sequence: int, wanted: Status) -> int:
         if sequence == 0:
             return Error.BAD_SEQUENCE
-        if sequence == self.last_run or self.status == Status.READY:
+        if sequence == self.last_run or self.status == wanted:
             return 0
-        return Error.BUSY if self.status == Status.RUNNING else Error.NOT_READY
+        return (Error.BUSY if self.status in (Status.RUNNING, Status.WANTING) else
+                Error.NOT_READY)
 
     def _exists(self, request: protocol.Packet) -> bool:
         space, start, count = self._span(request)
@@ -126,6 +132,9 @@ class LinkModel:
             case Command.RUN if request.sequence != self.last_run:
                 self.last_run = request.sequence
                 self.on_run()
+            case Command.GRANT if request.sequence != self.last_run:
+                self.last_run = request.sequence
+                self.on_grant()
             case Command.RELOAD:
                 self.on_reload()
         return b""

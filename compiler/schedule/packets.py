@@ -12,8 +12,8 @@ from compiler.schedule.walk import Descriptor
 from hdl.isa import Activation, Feed, Head, Layer, Loop, Opcode, Target, Walk
 
 
-__all__ = ["MAX_COUNT", "Packet", "encode", "end", "layer", "levels", "listing", "resident",
-           "store", "weights"]
+__all__ = ["MAX_COUNT", "Packet", "encode", "end", "hold", "layer", "levels", "listing",
+           "resident", "store", "weights"]
 
 Array = np.ndarray[Any, Any]
 
@@ -80,6 +80,11 @@ def store(address: int, data: bytes, *, octets: int) -> list[Packet]:
     return [Packet(Opcode.STORE, len(halves), address + at // octets, halves)
             for at in range(0, len(data), step)
             for halves in [as_halves(data[at:at + step])]]
+
+
+def hold(*, wants: bool) -> Packet:
+    """Wait for what the host was wanted for; ``wants`` tells that it is wanted again."""
+    return Packet(Opcode.HOLD, int(wants))
 
 
 def end() -> Packet:

@@ -181,6 +181,61 @@ def test_busy_board_is_waited_for(board):
     assert len(polls) > 3
 
 
+def wanting(board, count):
+    """Let frames of a board want ``count`` parts of their input; returns what it has then, by
+    part."""
+    seen = []
+
+    def want():
+        seen.append(bytes(board.memory))
+        board.status = Status.WANTING if len(seen) % (count + 1) else Status.READY
+
+    board.on_run = board.on_grant = want
+    return seen
+
+
+def test_parts_of_the_input_are_given(board):
+    seen = wanting(board, 3)
+    host = Accelerator(Wire(board, Spoiler(0.001, 1)), retries=20)
+    for frame in range(5):
+        host.write(0, b"first")
+        parts = [[(10 * at, bytes((frame, at))), (500, bytes((at,)) * 300)] for at in range(3)]
+        assert host.run(parts).status == Status.READY
+        assert len(seen) == 4 * (frame + 1)
+        assert seen[-4].startswith(b"first")
+        for at, memory in enumerate(seen[-3:]):
+            assert memory[10 * at:10 * at + 2] == bytes((frame, at))
+            assert memory[500:800] == bytes((at,)) * 300
+
+
+def test_too_few_parts(board):
+    seen = wanting(board, 2)
+    host = Accelerator(Wire(board))
+    with pytest.raises(HostError, match="^The board must be given every part of the input "):
+        host.run([[(0, b"a")]])
+    # The next one lets that frame go on.
+    host.run([[(0, b"a")], [(0, b"b")]])
+    assert len(seen) == 6
+    assert seen[-1].startswith(b"b")
+
+
+def test_too_many_parts(board):
+    wanting(board, 1)
+    with pytest.raises(HostError, match="^The board must want every part of the input, "):
+        Accelerator(Wire(board)).run([[(0, b"a")], [(0, b"b")]])
+
+
+def test_board_reset_while_it_waits(board):
+    board.on_run = lambda: setattr(board, "status", Status.WANTING)
+
+    def reset():
+        board.status, board.last_run = Status.READY, 0
+
+    board.on_grant = reset
+    with pytest.raises(HostError, match="^The board must not be reset while a frame is running; "):
+        Accelerator(Wire(board)).run([[(0, b"a")], [(0, b"b")]])
+
+
 # Trouble
 
 @settings(max_examples=150)
@@ -331,7 +386,7 @@ def test_board_reset_while_it_runs(board):
 def test_board_of_another_version():
     values = dict.fromkeys(protocol.IDENTITY, 1) | {"protocol": 1}
     reply = protocol.pack(0x81, 1, protocol.pack_fields(protocol.IDENTITY, values))
-    with pytest.raises(LinkError, match="^The board must speak version 2 of the link, not 1; "):
+    with pytest.raises(LinkError, match="^The board must speak version 3 of the link, not 1; "):
         Accelerator(Script(reply)).identify()
 
 

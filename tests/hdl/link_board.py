@@ -45,10 +45,11 @@ class SimulatedBoard:
 
     def __init__(self, *, stall=0.0, seed=0, run_cycles=300, gap_octets=GAP_OCTETS):
         self.core = twin()
-        self.runs = self.reloads = 0
+        self.runs = self.reloads = self.grants = 0
         self._stall = stall
         self._rng = random.Random(seed)
         self._run_cycles = run_cycles
+        self.wants = 0  # grants, all in all, that are wanted before a run ends
         self._outgoing = deque()
         self._incoming = bytearray()
         self._now = 0.0
@@ -167,14 +168,17 @@ class SimulatedBoard:
     async def _start(self, ctx):
         link, core = self._link, self.core
         while True:
-            run, reload = await ctx.changed(link.run, link.reload)
-            if not (run or reload):
+            strobes = link.run, link.reload, link.grant
+            if not any(await ctx.changed(*strobes)):
                 continue
-            _, _, run, reload = await ctx.tick().sample(link.run, link.reload)
+            _, _, run, reload, grant = await ctx.tick().sample(*strobes)
             self.runs += run
             self.reloads += reload
-            assert not ctx.get(link.run) | ctx.get(link.reload), "a strobe takes two cycles"
-            ctx.set(link.status, Status.RUNNING if run else Status.STARTING)
-            core.status = Status.RUNNING if run else Status.STARTING
+            self.grants += grant
+            assert not any(map(ctx.get, strobes)), "a strobe takes two cycles"
+            core.status = Status.STARTING if reload else Status.RUNNING
+            ctx.set(link.status, core.status)
             await ctx.delay(self._run_cycles * CYCLE)
             core.status = Status.READY
+            if (run or grant) and self.grants < self.wants:
+                core.status = Status.WANTING

@@ -112,6 +112,8 @@ def any_packet(rng, config, kind):
         case "layer":
             return make.layer("any", Descriptor(
                 tuple(any_fields(rng, Walk) for _ in Loop), any_fields(rng, Layer)))
+        case "hold":
+            return make.hold(wants=bool(rng.integers(2)))
     return make.end()
 
 
@@ -140,7 +142,7 @@ def expected_of(packets, config, memory):
                 twin[begin:begin + 2 * packet.count] = packet.halves.tobytes()
                 memory[:] = [int.from_bytes(twin[at:at + octets], "little")
                              for at in range(0, len(twin), octets)]
-            case Opcode.END:
+            case Opcode.END | Opcode.HOLD:
                 pass
             case _:
                 fixed = packet.opcode in (Opcode.FIXED, Opcode.RESIDENT_FIXED)
@@ -157,7 +159,11 @@ def expected_of(packets, config, memory):
 async def carry_out(world, queues, packets, *, stall):
     """Send packets, the last of them END, and wait until they are carried out."""
     halves, at, rng = make.encode(packets).tolist(), 0, queues.rng
-    offered, patience = False, 0
+    offered, patience, wanted = False, 0, 0
+    # How many layers have ended where the host is wanted for something.
+    calls = [sum(before.opcode is Opcode.LAYER for before in packets[:place])
+             for place, packet in enumerate(packets)
+             if packet.opcode is Opcode.HOLD and packet.count]
     while True:
         if rng.random() < 0.01:
             queues.rates = tuple(rng.choice([0.1, 0.5, 1, 4]) for _ in range(4))
@@ -167,7 +173,13 @@ async def carry_out(world, queues, packets, *, stall):
         world.set("halves__payload", halves[at] if offered else rng.getrandbits(16))
         await world.settle()
         world.set("grant", world.get("request") and queues.grants)
+        wants = world.get("wanting")
+        if wants and not wanted:
+            assert len(queues.layers) == calls.pop(0), "the host is wanted at the wrong time"
+        wanted = wants and rng.random() >= 0.02
+        world.set("granted", wants and not wanted)
         await world.settle()
+        assert not world.get("held") or (wants and queues.idle)
         done, idle = world.get("done"), queues.idle
         taken = offered and world.get("halves__ready")
         read = queues.look()
@@ -181,6 +193,7 @@ async def carry_out(world, queues, packets, *, stall):
             assert at == len(halves)
             layers = [packet for packet in packets if packet.opcode is Opcode.LAYER]
             assert idle, "END came before the last layer did"
+            assert not calls, "END came before the host was wanted"
             assert len(queues.layers) == len(layers), "END came before the last layer did"
             break
 
@@ -188,10 +201,10 @@ async def carry_out(world, queues, packets, *, stall):
 async def programs(world, config, seed, count, *, stall, kinds=None):
     """Programs of any packets, one after another."""
     rng, queues = np.random.default_rng(seed), Queues(world, config, random.Random(seed))
-    for name in ("halves__valid", "grant", "read_data"):
+    for name in ("halves__valid", "grant", "granted", "read_data"):
         world.set(name, 0)
     kinds = kinds or ["weights", "weights", "resident", "resident", "levels", "wide", "layer",
-                      "store"]
+                      "store", "hold"]
     for _ in range(count):
         packets = [any_packet(rng, config, rng.choice(kinds)) for _ in range(12)]
         packets.append(make.end())
@@ -201,8 +214,10 @@ async def programs(world, config, seed, count, *, stall, kinds=None):
         for _ in range(2):  # the last copy arrives
             queues.drive()
             world.set("halves__valid", 0)
+            world.set("granted", 0)
             await world.settle()
             assert not world.get("done")
+            assert not world.get("wanting")
             read = queues.look()
             await world.tick()
             world.set("read_data", read)
@@ -217,7 +232,7 @@ async def programs(world, config, seed, count, *, stall, kinds=None):
 async def full_rate(world, config):
     """A part of a word is copied in every cycle, if there is but a place for that word."""
     queues = Queues(world, config, random.Random(0))
-    for name in ("halves__valid", "grant", "read_data"):
+    for name in ("halves__valid", "grant", "granted", "read_data"):
         world.set(name, 0)
     queues.rates = 1, 1, 0, 0
     for held in range(config.weight_depth):
@@ -241,7 +256,7 @@ async def full_rate(world, config):
 async def stores_at_full_rate(world, config):
     """A halfword is stored in two cycles, the second of which is that of the write."""
     queues = Queues(world, config, random.Random(0))
-    for name in ("halves__valid", "grant", "read_data"):
+    for name in ("halves__valid", "grant", "granted", "read_data"):
         world.set(name, 0)
     queues.rates = 1, 1, 0, 0
     octets = config.memory_width // 8
@@ -274,7 +289,8 @@ def test_programs(config, stall):
     in_amaranth(Fetch(config), lambda world: programs(world, config, 0, 12, stall=stall))
 
 
-@pytest.mark.parametrize("kind", ["weights", "resident", "levels", "wide", "layer", "store"])
+@pytest.mark.parametrize("kind", ["weights", "resident", "levels", "wide", "layer", "store",
+                                  "hold"])
 def test_one_kind(kind):
     """Packets of a kind one right after another."""
     in_amaranth(Fetch(CONFIG), lambda world: programs(world, CONFIG, 1, 4, stall=0, kinds=[kind]))

@@ -230,6 +230,39 @@ def test_repeated_run_runs_once():
     assert board.runs == 2
 
 
+def test_repeated_grant_grants_once():
+    board = SimulatedBoard()
+    board.core.status, board.wants = Status.WANTING, 2
+    for _ in range(3):
+        assert protocol.unpack(board.exchange(request(Command.GRANT, 5))) == Packet(0x87, 5, b"")
+    assert board.grants == 1
+    board.read(1, 0.03)
+    assert board.core.status == Status.WANTING
+    for command in Command.READ, Command.RELOAD, Command.RUN:
+        payload = bytes((0, 0, 0, 1)) if command == Command.READ else b""
+        refusal = protocol.unpack(board.exchange(request(command, 9, payload)))
+        assert refusal == Packet(command | 0xC0, 9, bytes((Error.BUSY,)))
+    assert protocol.unpack(board.exchange(write(3, b"abc", 9))) == Packet(0x82, 9, b"")
+    assert board.core.memory[3:6] == b"abc"
+    assert protocol.unpack(board.exchange(request(Command.GRANT, 6))) == Packet(0x87, 6, b"")
+    assert board.grants == 2
+
+
+def test_driver_gives_what_is_wanted():
+    board = SimulatedBoard(stall=0.3)
+    host, data = driver(board), random.Random(1).randbytes(400)
+    for run in range(1, 3):
+        board.wants = board.grants + 3
+        parts = [[(run, data[:300])], [(40, b"a"), (3, b"bc")], [(8, data[300:])]]
+        assert host.run(parts).status == Status.READY
+        assert board.grants == 3 * run
+        assert board.runs == run
+        memory = bytearray(board.core.memory)
+        for address, octets in sum(parts, []):
+            memory[address:address + len(octets)] = octets
+        assert board.core.memory == memory
+
+
 # The twin
 
 EDGES = [0, 1, MEMORY_BYTES - 2, MEMORY_BYTES - 1, MEMORY_BYTES, MEMORY_BYTES + 1,
@@ -264,14 +297,16 @@ def test_gateware_equals_its_twin(shared, chunks, status):
     _compare(shared, model, request(Command.RUN, 255), Status.READY)
     model.memory[:] = core.memory
     for chunk in chunks:
-        runs, reloads = shared.runs, shared.reloads
+        before = shared.runs, shared.reloads, shared.grants
         done = []
         model.on_run = lambda done=done: done.append("run")
         model.on_reload = lambda done=done: done.append("reload")
+        model.on_grant = lambda done=done: done.append("grant")
         _compare(shared, model, chunk, status)
         assert model.memory == core.memory
-        assert (shared.runs - runs, shared.reloads - reloads) \
-            == (done.count("run"), done.count("reload"))
+        after = shared.runs, shared.reloads, shared.grants
+        assert [now - then for now, then in zip(after, before, strict=True)] \
+            == [done.count(strobe) for strobe in ("run", "reload", "grant")]
 
 
 def _compare(board, model, chunk, status):
