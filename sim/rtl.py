@@ -71,16 +71,17 @@ class Rtl:
 
         The last comes over the serial line, the others straight from the simulated memory, as it
         was when their layer had ended. None stands for one that never is in memory as such: it was
-        pooled as it was made, is the sums that another layer adds, or lies where its parts do.
+        pooled as it was made, is the sums that another layer adds, or is made in stripes, of which
+        each is gone when the next comes.
         """
         bodies = split(self.schedule.graph).body, self.schedule.parts.body
         steps = [step.output for body in bodies for step in body]
-        made: dict[str, list[np.ndarray]] = {
-            lowered.task.output: [] for lowered in self.schedule.layers}
+        made: dict[str, list[np.ndarray]] = {name: [] for name in self.schedule.left}
         for frame in self.inputs(x):
             output = self.output(frame)
-            for layer, tensors in enumerate(made.values()):
-                tensors.append(output if layer == len(made) - 1 else self.tensor(layer))
+            for name, layer in self.schedule.left.items():
+                last = name == self.schedule.output.name
+                made[name].append(output if last else self.tensor(name, layer))
         return {name: np.stack(made[name]) if name in made else None for name in steps}
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
@@ -96,14 +97,17 @@ class Rtl:
 
     def output(self, frame: np.ndarray) -> np.ndarray:
         """Write one of `inputs`, run a frame, and read what the last layer leaves."""
-        given, made = self.schedule.input, self.schedule.output
-        self.accelerator.write(given.address, given.pack(frame))
-        self.accelerator.run()
+        first, *parts = self.schedule.pack(frame)
+        made = self.schedule.output
+        for address, data in first:
+            self.accelerator.write(address, data)
+        self.accelerator.run(parts)
         return made.unpack(self.accelerator.read(made.address, made.octets))
 
-    def tensor(self, layer: int) -> np.ndarray:
-        """Return what a layer of the last frame left, unseen by the host."""
-        place = self.schedule.places[self.schedule.layers[layer].task.output]
+    def tensor(self, name: str, layer: int) -> np.ndarray:
+        """Return a tensor as it was when a layer of the last frame had ended, unseen by the host.
+        """
+        place = self.schedule.places[name]
         return place.unpack(self.simulation.memory(layer, place.address, place.octets))
 
     # What the last frame took

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,15 @@ class Layout:
     whole : int
         Words of a pixel of the tensor that this is a part of, or of all of it where it is flat;
         0 where it is no part.
+    lead : int or None
+        Where the pixels of a row of octets follow each other without a gap, whatever words they
+        fall into: columns of 0 ahead of the first one, a part of the row. None where each pixel
+        begins a word.
+    deep : int
+        Words of a pixel that follow each other within a row, with CHAIN: row (y, c) holds as many
+        from the (c * deep)-th on.
+    mirrored : bool
+        Lines lie from the last to the first.
     """
 
     type: TensorType
@@ -64,6 +73,9 @@ class Layout:
     made: int = 0
     parts: tuple[int, ...] = ()
     whole: int = 0
+    lead: int | None = None
+    deep: int = 1
+    mirrored: bool = False
 
     @property
     def lanes(self) -> int:
@@ -109,12 +121,16 @@ class Layout:
     @property
     def width(self) -> int:
         """Words of a row."""
-        return self.shape[1] if len(self.shape) == 3 else sum(self.words)
+        if self.lead is not None:
+            return -(-(self.lead + self.shape[1]) * self.shape[2] // self.lanes)
+        return self.shape[1] * self.deep if len(self.shape) == 3 else sum(self.words)
 
     @property
     def depth(self) -> int:
-        """Words of a pixel."""
-        return sum(self.words) if len(self.shape) == 3 else 1
+        """Rows of a line: words of a pixel, unless several are in a row."""
+        if len(self.shape) == 1 or self.lead is not None:
+            return 1
+        return -(-sum(self.words) // self.deep)
 
     @property
     def planes(self) -> int:
@@ -139,10 +155,10 @@ class Layout:
 
     @property
     def pixel(self) -> int:
-        """From a pixel to the next."""
+        """From a pixel to the next; from a word to the next where pixels do not begin words."""
         if self.target is Target.SUMS:
             return SUM_OCTETS * max(self.made, self.shape[-1])
-        return self.simd // 8 if self.feed is Feed.CHAIN else self.address
+        return self.deep * self.simd // 8 if self.feed is Feed.CHAIN else self.address
 
     @property
     def row(self) -> int:
@@ -157,9 +173,15 @@ class Layout:
         return ((self.whole if len(self.shape) == 3 else 0) or self.depth) * self.row
 
     @property
+    def down(self) -> int:
+        """From a pixel to the one below, backwards where lines are mirrored."""
+        return -self.line if self.mirrored else self.line
+
+    @property
     def first(self) -> int:
         """To the first pixel."""
-        return 0 if self.target is Target.SUMS else self.border * self.pixel
+        line = (self.height - 1) * self.line if self.mirrored else 0
+        return line + (0 if self.target is Target.SUMS else self.border * self.pixel)
 
     @property
     def octets(self) -> int:
@@ -174,6 +196,7 @@ class Layout:
 
     def pack(self, x: Array) -> bytes:
         """Turn one tensor into its octets; what is no value of it is 0."""
+        x = x.reshape(self.shape)[::-1] if self.mirrored else x
         if self.target is Target.SUMS:
             pixels = np.zeros((math.prod(self.shape[:-1]), self.pixel // SUM_OCTETS), "<i4")
             pixels[:, :self.shape[-1]] = x.reshape(-1, self.shape[-1])
@@ -195,19 +218,30 @@ class Layout:
 
     def unpack(self, data: bytes) -> Array:
         """Turn octets into the tensor, as int64."""
+        if self.mirrored:
+            return replace(self, mirrored=False).unpack(data)[::-1]
         if self.target is Target.SUMS:
             sums = np.frombuffer(data, "<i4", self.height * self.line // SUM_OCTETS)
             pixels = sums.reshape(-1, self.pixel // SUM_OCTETS)[:, :self.shape[-1]]
             return pixels.reshape(self.shape).astype(np.int64)
         every = np.frombuffer(data.ljust(self.height * self.line, b"\0"), np.uint8)
         words = self._rows(every)[..., self._places(0), :]
-        pixels = words.transpose(2, 0, 3, 1, 4).reshape(self.planes, self.height, self.width, -1)
+        if self.deep > 1:
+            words = words.reshape(*words.shape[:3], -1, self.deep, words.shape[-1])
+            words = np.moveaxis(words, 4, 2).reshape(self.height, -1, *words.shape[2:4],
+                                                     words.shape[-1])
+            words = words[:, :sum(self.words)]
+        pixels = words.transpose(2, 0, 3, 1, 4).reshape(self.planes, self.height, words.shape[3],
+                                                        -1)
         if self.target is Target.OCTETS:
             values = pixels[0].view(np.int8).astype(np.int64) + 128 * flipped(self.type)
         else:
             bits = np.unpackbits(pixels, axis=-1, bitorder="little").astype(np.int64)
             values = np.tensordot(1 << np.arange(self.planes), bits, 1)
             values = 2 * values - 1 if self.target is Target.BITS else values
+        if self.lead is not None:
+            row = values.reshape(self.height, -1)[:, self.lead * self.shape[2]:]
+            return row[:, :self.shape[1] * self.shape[2]].reshape(self.shape)
         return values.reshape(*self.shape[:-1], -1)[..., self.lane_of]
 
     def _rows(self, octets: Array) -> Array:
@@ -222,12 +256,23 @@ class Layout:
 
     def _words(self, x: Array) -> Array:
         """Return the words of a tensor: uint8 of (y, c, plane, x, octets of a word)."""
-        if len(self.shape) == 3:
+        if self.lead is not None:
+            rows = np.zeros((self.height, self.width * self.lanes), x.dtype)
+            row = rows[:, self.lead * self.shape[2]:]
+            row[:, :self.shape[1] * self.shape[2]] = x.reshape(self.height, -1)
+            values = rows.reshape(self.height, self.width, 1, self.lanes)
+        elif len(self.shape) == 3:
             values = self.spread(x.reshape(self.shape))
         else:
             values = self.spread(x.ravel())[np.newaxis, :, np.newaxis]
         values = values.transpose(0, 2, 1, 3)[:, :, np.newaxis]
         if self.target is Target.OCTETS:
+            if self.deep > 1:
+                short = -values.shape[1] % self.deep
+                values = np.pad(values, ((0, 0), (0, short), *[(0, 0)] * 3))
+                values = values.reshape(len(values), -1, self.deep, *values.shape[2:])
+                values = np.moveaxis(values, 2, 4).reshape(len(values), -1, 1, self.width,
+                                                           self.lanes)
             return (values ^ 0x80 if flipped(self.type) else values).astype(np.int8).view(np.uint8)
         if self.target is Target.BITS:
             return np.packbits(values > 0, axis=-1, bitorder="little")

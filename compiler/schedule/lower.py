@@ -155,6 +155,9 @@ def lower(task: Task, fixed: bool, source: Layout, output: Layout, config: Confi
         diagonal=task.depthwise and in_turn(source) and (
             channels == config.fixed_simd or (parts == 1 and output.target is Target.OCTETS)),
     )
+    if source.deep > 1 and (not lowered.diagonal or channels * parts != source.lanes * source.deep):
+        raise UserError(f"Node {task.name!r} must make {source.lanes * source.deep} channels of "
+                        f"those that follow each other in {layer.input!r}, not {channels * parts}")
     if lowered.diagonal:
         lowered = replace(lowered, depth=1)
     conv = task.conv
@@ -188,7 +191,7 @@ def channels_of(task: Task, fixed: bool, output: Layout, stride: int,
         raise UserError(f"Node {task.name!r}: a channel must have at most {config.level_depth} "
                         f"levels, not {stride}")
     if output.target is Target.OCTETS and len(output.shape) == 3:
-        channels = 1 << min(channels, output.lanes).bit_length() - 1
+        channels = 1 << min(channels, output.lanes * output.deep).bit_length() - 1
     return channels, 1
 
 
@@ -200,7 +203,7 @@ def tiles_of(channels: int, tile: int, output: Layout, config: Config) -> tuple[
             step = max(config.simd, config.pe)
             channels = -(-channels // step) * step
         return -(-channels // tile), 1
-    tiles = output.held // tile
+    tiles = output.held * output.deep // tile
     if output.target is Target.OCTETS and output.depth == 1:
         tiles = -(-channels // tile)
     return tiles, output.depth
@@ -209,7 +212,10 @@ def tiles_of(channels: int, tile: int, output: Layout, config: Config) -> tuple[
 def kernel_of(task: Task, source: Layout) -> tuple[Pair, int]:
     """Return lines and words of the window that a sum sees, and words of a pixel."""
     if task.conv is not None:
-        return task.conv.kernel, source.depth
+        lines, columns = task.conv.kernel
+        if source.lead is not None:
+            columns = -(-columns * source.shape[2] // source.lanes)
+        return (lines, columns * source.deep), source.depth
     if len(source.shape) == 1:
         return (1, source.width), 1
     return (source.height, source.width), source.depth
@@ -262,6 +268,8 @@ def check_border(lowered: Lowered) -> None:
     task, source = lowered.task, lowered.source
     assert task.conv is not None
     top, left, bottom, right = task.conv.pads
+    if source.lead is not None:
+        left, right = 0, lowered.kernel[1]
     for size in (top + source.height + bottom, left + source.width + right + source.p):
         if size > 256:
             raise UserError(f"Node {task.name!r}: a picture with borders must have at most 256 "

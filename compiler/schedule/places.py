@@ -40,6 +40,7 @@ class Room:
     layer: int  # number of the layer; in a room of layer 0 there never is a tensor
     begin: int
     end: int
+    pinned: bool = False  # it holds the tiles that have a home, and no others
 
 
 def place(spans: Sequence[Span], config: Config) -> tuple[Span, ...]:

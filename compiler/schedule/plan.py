@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
+from typing import Any
 
+import numpy as np
+
+from compiler.errors import UserError
 from compiler.ir import Graph
 from compiler.passes.place_joins import place_joins
 from compiler.perf import simulate
 from compiler.schedule import packets as make
 from compiler.schedule.image import Image
-from compiler.schedule.layout import Placement
+from compiler.schedule.layout import Layout, Placement
 from compiler.schedule.lower import Lowered
 from compiler.schedule.packets import Packet
-from compiler.schedule.places import Span, place, rooms
+from compiler.schedule.pools import separate_pools
+from compiler.schedule.places import Room, Span, place, rooms
 from compiler.schedule.program import Writer
 from compiler.schedule.regions import Region, regions_of
 from compiler.schedule.residency import Choice, Load, choices
+from compiler.schedule.streaming import HOME, Piece, streaming
 from compiler.schedule.tasks import tasks_of
 from compiler.schedule.tiles import Tile, tiles
 from compiler.schedule.units import choose
 from compiler.schedule.walk import describe
-from compiler.stages import Parts, split
+from compiler.stages import Joining, Parts, split
 from hdl.config import Config
 
 
 __all__ = ["Draft", "Schedule", "draft", "schedule"]
+
+Array = np.ndarray[Any, Any]
 
 TRIED = 4  # schedules that are simulated, of those that an estimate finds the best
 
@@ -39,6 +47,8 @@ class Schedule:
     parts: Parts                     # of the graph as `place_joins` leaves it
     layers: tuple[Lowered, ...]
     places: Mapping[str, Placement]  # of the first layer's input, and of what is made or joined
+    given: tuple[tuple[Piece, ...], ...]  # parts of the input, as the host writes them
+    left: Mapping[str, int]  # tensors that are in memory as a whole when a layer has ended: which
     resident: tuple[Packet, ...]
     program: tuple[Packet, ...]
     resident_octets: int             # of weights
@@ -46,20 +56,30 @@ class Schedule:
 
     @property
     def input(self) -> Placement:
-        """Where the host puts what the prefix makes."""
-        return self.places[self.layers[0].task.layer.input]
+        """Where the host puts what the prefix makes; where it comes in parts, how all of it would
+        lie."""
+        return self.places[self.parts.layers[0].input]
 
     @property
     def output(self) -> Placement:
         """Where the host finds what the suffix takes."""
         return self.places[self.layers[-1].task.output]
 
+    def pack(self, x: Array) -> list[list[tuple[int, bytes]]]:
+        """Turn what the prefix makes of one frame into the parts in which the host writes it: the
+        first before the frame runs, each other when it is wanted. Each is octets, and where they
+        lie."""
+        data = self.input.pack(x)
+        return [[(piece.address, data[piece.offset:piece.offset + piece.octets])
+                 for piece in part] for part in self.given]
+
     def image(self) -> Image:
         """The flash image."""
         meta = {
             "name": self.graph.name,
             "layers": [lowered.task.name for lowered in self.layers],
-            "input": {"address": self.input.address, "octets": self.input.octets},
+            "input": {"octets": self.input.octets,
+                      "parts": [[astuple(piece) for piece in part] for part in self.given]},
             "output": {"address": self.output.address, "octets": self.output.octets},
         }
         return Image(self.config.hash, self.config.image_offset,
@@ -78,29 +98,52 @@ class Draft:
     spans: tuple[Span, ...]             # of the memory that tensors take
     places: Mapping[str, Placement]
     work: tuple[tuple[Tile, ...], ...]  # the tiles of every layer
+    given: tuple[tuple[Piece, ...], ...]
+    left: Mapping[str, int]
+    holds: Mapping[int, bool] = field(default_factory=dict)  # layers that wait for a part of the
+                                        # input; whether another is wanted from then on
+    homes: Mapping[int, int] = field(default_factory=dict)   # octets where tiles of a layer lie,
+                                        # which stay in the memory and are used several times
 
     @property
     def loads(self) -> list[Load]:
         """What the tiles of all layers cost."""
-        return [Load(len(tile.weights), tile.weights.size, lowered.cycles, at, len(tile.levels))
-                for at, (lowered, own) in enumerate(zip(self.layers, self.work, strict=True))
-                for tile in own]
+        found = []
+        for at, (lowered, own) in enumerate(zip(self.layers, self.work, strict=True)):
+            home = self.homes.get(at)
+            for tile in own:
+                found.append(Load(
+                    len(tile.weights), tile.weights.size, lowered.cycles, at, len(tile.levels),
+                    None if home is None else home * 8 // self.config.memory_width))
+                home = None if home is None else home + tile.weights.size
+        return found
+
+    def rooms(self, limit: int | None = None) -> tuple[Room, ...]:
+        """What is left of the memory to weights, up to ``limit`` octets, and what is theirs."""
+        step = self.config.memory_width // 8
+        pinned = [Room(0, span.address // step, span.end // step, pinned=True)
+                  for span in self.spans if span.name == HOME]
+        return (*pinned, *rooms(self.spans, self.config, limit))
 
     def schedule(self, choice: Choice) -> Schedule:
         """Put the weights where they were chosen to be."""
         writer = Writer(self.config, choice, [tile for own in self.work for tile in own])
-        for lowered, own in zip(self.layers, self.work, strict=True):
+        for at, (lowered, own) in enumerate(zip(self.layers, self.work, strict=True)):
             source, output = (self.places[name] for name in (lowered.task.layer.input,
                                                              lowered.task.output))
             descriptor = describe(lowered, source.address, output.address)
-            writer.add(make.layer(lowered.task.name, descriptor), len(own), fixed=lowered.fixed)
+            hold = make.hold(wants=self.holds[at]) if at in self.holds else None
+            writer.add(make.layer(lowered.task.name, descriptor), len(own), fixed=lowered.fixed,
+                       hold=hold)
         resident = 2 * sum(packet.count for packet in writer.resident)
         return Schedule(
             config=self.config, graph=self.graph, parts=self.parts, layers=self.layers,
-            places=self.places,
+            places=self.places, given=self.given, left=self.left,
             resident=(*writer.resident, make.end()), program=(*writer.program, make.end()),
             resident_octets=resident,
-            streamed_octets=sum(load.octets for load in self.loads) - resident,
+            streamed_octets=sum(run.words * load.octets_of_word for load, runs in
+                                zip(self.loads, choice.runs, strict=True) for run in runs
+                                if run.room is None or choice.rooms[run.room].layer),
         )
 
 
@@ -109,30 +152,61 @@ def draft(graph: Graph, config: Config) -> Draft:
 
     Raises UserError for a network that the accelerator cannot run.
     """
-    parts = split(place_joins(graph))
+    parts = split(place_joins(separate_pools(graph, config)))
     tasks = tasks_of(parts)
     regions = regions_of(parts, tasks)
     layers = choose(tasks, regions, config)
-    spans, places = placed(regions, layers, config)
-    return Draft(config, graph, parts, layers, spans, places,
-                 tuple(tuple(tiles(lowered, config)) for lowered in layers))
+    work = tuple(tuple(tiles(lowered, config)) for lowered in layers)
+    wholes = layouts(regions, layers)
+    wanted = [Span(region.name, whole.octets, region.first, region.last)
+              for region, whole in zip(regions, wholes, strict=True)]
+    try:
+        spans = place(wanted, config)
+    except UserError as refusal:
+        made = streaming(layers, regions, wholes, [
+            sum(tile.weights.size for tile in own) for own in work], config)
+        if made is None:
+            raise refusal
+        places = tensors(regions, wholes, made.spans[:len(regions)]) | dict(made.places)
+        return Draft(config, graph, parts, made.layers, made.spans, places,
+                     tuple(work[number] for number in made.numbers), made.given,
+                     left_by(layers, made.numbers, parts), made.holds, made.homes)
+    places = tensors(regions, wholes, spans)
+    given = places[layers[0].task.layer.input]
+    return Draft(config, graph, parts, layers, spans, places, work,
+                 ((Piece(given.address, 0, given.octets),),),
+                 left_by(layers, range(len(layers)), parts))
 
 
-def placed(regions: Sequence[Region], layers: Sequence[Lowered],
-           config: Config) -> tuple[tuple[Span, ...], dict[str, Placement]]:
-    """Place the regions, and with them all tensors."""
+def left_by(layers: Sequence[Lowered], numbers: Sequence[int], parts: Parts) -> dict[str, int]:
+    """Return which layer completes each tensor, where ``numbers`` are those of ``layers`` in the
+    order in which they run. What one stripe leaves to the next layer is never whole."""
+    last = {number: at for at, number in enumerate(numbers)}
+    found = {lowered.task.output: last[number] for number, lowered in enumerate(layers)
+             if number + 1 not in last or numbers.index(number + 1) > last[number]}
+    for step in parts.body:
+        if isinstance(step, Joining):
+            found[step.output] = max(found[name] for name in step.inputs)
+    return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def layouts(regions: Sequence[Region], layers: Sequence[Lowered]) -> list[Layout]:
+    """Return how each region lies."""
     found = {layers[0].task.layer.input: layers[0].source}
     found |= {lowered.task.output: lowered.output for lowered in layers}
+    return [region.lies(next(found[name] for name in region.tensors if name in found))
+            for region in regions]
+
+
+def tensors(regions: Sequence[Region], wholes: Sequence[Layout],
+            spans: Sequence[Span]) -> dict[str, Placement]:
+    """Return where all tensors lie, whose regions were placed."""
     places = {}
-    wholes = [region.lies(next(found[name] for name in region.tensors if name in found))
-              for region in regions]
-    spans = place([Span(region.name, whole.octets, region.first, region.last)
-                   for region, whole in zip(regions, wholes, strict=True)], config)
     for region, whole, span in zip(regions, wholes, spans, strict=True):
         for name in region.tensors:
             before, layout = region.part(name, whole)
             places[name] = Placement(name, span.address + before, layout)
-    return spans, places
+    return places
 
 
 def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None) -> Schedule:
@@ -142,6 +216,6 @@ def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None)
     Raises UserError for a network that the accelerator cannot run.
     """
     made = draft(graph, config)
-    found = choices(made.loads, rooms(made.spans, config, resident_limit), config)
+    found = choices(made.loads, made.rooms(resident_limit), config)
     return min((made.schedule(choice) for choice in found[:TRIED]),
                key=lambda plan: simulate(config, plan.program).frame)

@@ -42,17 +42,20 @@ class Writer:
             self._stores.setdefault(room.layer, []).extend(packets)
         self.resident = self._stores.pop(0, [])
 
-    def add(self, layer: Packet, count: int, *, fixed: bool) -> None:
+    def add(self, layer: Packet, count: int, *, fixed: bool,
+            hold: Packet | None = None) -> None:
         """Add a layer of ``count`` tiles: its descriptor, and the packets of its tiles.
 
-        The descriptor waits for the layer before. What the queues hold comes ahead of it: a few
-        tiles, or as much of the first. Behind it, what is free since it began is filled.
+        The descriptor waits for the layer before, and for what ``hold`` waits for. What the queues
+        hold comes ahead of it: a few tiles, or as much of the first. Behind it, what is free since
+        it began is filled.
         """
         own = list(islice(self._work, count))
         ahead, begin = next(self._ahead), len(self.program)
         self._add_tiles(own[:ahead], fixed)
         large = len(own[0][0].weights) > self._config.weight_depth
-        self.program.insert(begin + 2 if large else len(self.program), layer)
+        place = begin + 2 if large else len(self.program)
+        self.program[place:place] = [hold, layer] if hold else [layer]
         self._add_tiles(own[ahead:], fixed)
         self.program += self._stores.get(self._layer, [])
         self._layer += 1

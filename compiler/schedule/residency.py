@@ -28,6 +28,7 @@ class Load:
     cycles: int   # in which they are used
     layer: int    # number of its layer
     levels: int = 0
+    home: int | None = None  # address where its words lie from before the first frame on
 
     @property
     def octets_of_word(self) -> int:
@@ -70,7 +71,8 @@ def choices(loads: Sequence[Load], rooms: Sequence[Room], config: Config) -> lis
 
     def look(start: int, grain: int, last: int) -> float:
         used = tuple(room for room in rooms if room.layer <= last)
-        size = sum(room.end - room.begin for room in used) * config.memory_width // 8
+        size = sum(room.end - room.begin for room in used if not room.pinned)
+        size = size * config.memory_width // 8
         wanted = [[(load.words, False)] for load in loads[:start]]
         wanted += spread(loads[start:], size, grain, config)
         runs = settle(loads, wanted, used, config)
@@ -93,7 +95,7 @@ def filled(loads: Sequence[Load], rooms: Sequence[Room], config: Config) -> list
     octet = 1 if config.flash_full_rate else 2
     spare = dict.fromkeys(range(len(loads)), 0.0)  # cycles, by layer
     for load in loads:
-        spare[load.layer] += load.cycles - load.octets * octet
+        spare[load.layer] += load.cycles - (load.octets * octet if load.home is None else 0)
     found = []
     for room in rooms:
         size = room.end - room.begin
@@ -135,12 +137,16 @@ def spread(loads: Sequence[Load], size: int, grain: int,
     are copied, or not.
     """
     times = [time_of(load, config) for load in loads]
-    streamed = max(sum(load.octets for load in loads) - size, 0)
+    streamed = max(sum(load.octets for load in loads if load.home is None) - size, 0)
     rate = streamed / max(sum(times), 1)  # octets from the flash, in a cycle
     kept = seen = 0
     passed = 0.0
     found = []
     for load, time in zip(loads, times, strict=True):
+        if load.home is not None:
+            passed += time
+            found.append([(load.words, True)])
+            continue
         pieces = []
         for at in range(0, load.words, grain):
             words = min(grain, load.words - at)
@@ -169,7 +175,9 @@ def settle(loads: Sequence[Load], wanted: Sequence[Sequence[tuple[int, bool]]],
     """
     step = config.memory_width // 8
     ends = [room.end for room in rooms]
-    order = sorted(range(len(rooms)), key=lambda at: -rooms[at].layer)
+    order = sorted((at for at, room in enumerate(rooms) if not room.pinned),
+                   key=lambda at: -rooms[at].layer)
+    pinned = next((at for at, room in enumerate(rooms) if room.pinned), None)
 
     def taken(load: Load, words: int) -> Iterator[Run]:
         size = load.octets_of_word // step
@@ -185,6 +193,9 @@ def settle(loads: Sequence[Load], wanted: Sequence[Sequence[tuple[int, bool]]],
 
     found = []
     for load, pieces in zip(reversed(loads), reversed(wanted), strict=True):
+        if load.home is not None:
+            found.append((Run(load.words, pinned, load.home),))
+            continue
         runs: list[Run] = []
         for words, copied in reversed(pieces):
             runs += taken(load, words) if copied else [Run(words)]

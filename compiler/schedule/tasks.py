@@ -98,14 +98,41 @@ class Task:
                        border=conv.pads[1] if conv else 0)
         if conv is None or not fixed:
             return chain
+        if of_host and self.packs(chain):
+            chain = replace(chain, border=0, lead=conv.pads[1])
         grouped = of_host and chain.depth == 1
         apart = (replace(chain, feed=Feed.GROUP) if grouped else
                  replace(chain, feed=Feed.WHOLE, border=0))
         return chain if is_large(apart, config) else apart
 
+    def sifts(self, config: Config) -> Layout | None:
+        """Return how its input may lie, too, for the fixed-point unit where it reads each channel
+        alone: so that as many channels follow each other as the array makes at once."""
+        deep = config.pe // config.fixed_simd
+        plain = self.reads(True, config, of_host=False)
+        if not self.depthwise or self.conv is None or self.conv.padded or deep < 2:
+            return None
+        return replace(plain, feed=Feed.CHAIN, border=0, deep=deep)
+
+    def packs(self, source: Layout) -> bool:
+        """Whether it takes fewer words of an input whose pixels need not begin words: its windows
+        must."""
+        conv = self.conv
+        if conv is None or conv.groups > 1:
+            return False
+        channels = source.shape[2]
+        taps = -(-conv.kernel[1] * channels // source.lanes)
+        return (conv.stride[1] * channels % source.lanes == 0
+                and taps < conv.kernel[1] * -(-channels // source.lanes))
+
     def unit_for(self, source: Layout) -> bool | None:
         """Return which unit runs it on an input that lies so, or None where none does."""
         fixed = source.target is Target.OCTETS
+        if source.lead is not None:
+            return fixed if (fixed in self.units and self.packs(source) and self.conv is not None
+                             and self.conv.pads[1] == source.lead) else None
+        if source.deep > 1:
+            return True if self.depthwise and self.conv and not self.conv.padded else None
         border = self.conv.pads[1] if self.conv else 0
         suits = {Feed.CHAIN: True, Feed.WHOLE: self.conv is not None,
                  Feed.GROUP: self.conv is not None and border <= source.border}

@@ -59,9 +59,13 @@ def kernel_words(lowered: Lowered, config: Config) -> Array:
         padded -= 1
     if conv is None and len(lowered.source.shape) == 1:
         padded.reshape(lowered.made, -1)[:channels, lowered.source.lane_of] = weights
+    elif lowered.source.lead is not None:
+        rows = padded.reshape(lowered.made, lines, -1)
+        rows[:channels, :, :weights[0, 0].size] = weights.reshape(channels, lines, -1)
     elif lowered.diagonal:
-        every = np.arange(channels)
-        padded[every, :, :, 0, every % lanes] = weights[..., 0]
+        every, deep = np.arange(channels), lowered.source.deep
+        taps = padded.reshape(lowered.made, lines, -1, deep, lanes)
+        taps[every, :, :, every // lanes % deep, every % lanes] = weights[..., 0]
     else:
         depth = lowered.source.shape[2]
         if not lowered.fixed and conv is not None and conv.padded and not lowered.serial:

@@ -66,6 +66,9 @@ def ways_of(region: Region, tasks: Sequence[Task], config: Config) -> list[Layou
         return [tasks[-1].leaves(config)]
     wanted = [task.reads(fixed, config, of_host=region.first == HOST)
               for task in tasks if task.layer.input in region.tensors for fixed in task.units]
+    if region.first != HOST and len(region.tensors) == 1:
+        wanted += [way for task in tasks if task.layer.input in region.tensors
+                   if (way := task.sifts(config))]
     wholes = [region.lies(layout) for layout in wanted]
     found = list(dict.fromkeys(
         replace(whole, feed=Feed.CHAIN) if whole.feed is Feed.WHOLE and is_large(whole, config)

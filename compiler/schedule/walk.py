@@ -73,6 +73,7 @@ def describe(lowered: Lowered, source: int, output: int) -> Descriptor:
                       inner.y + left * turn.y, inner.output + left * turn.output)
     top, left = lowered.task.conv.pads[:2] if lowered.task.conv else (0, 0)
     place = lowered.source
+    left = left if place.lead is None else 0  # the row holds its border
     first = source + place.first - top * place.line - left * place.pixel
     first += (place.planes - 1) * place.blocks * place.address
     walk.append(entry(1, words(lowered, first), -left, -top, output + lowered.output.first))
@@ -100,19 +101,21 @@ def pictures(lowered: Lowered) -> dict[Loop, Turns]:
         return {}
     column, line = words(lowered, source.pixel), words(lowered, source.line)
     down, right = conv.stride
+    if source.lead is not None:  # columns are those of words
+        right = right * source.shape[2] // source.lanes
     step = lowered.pixels * right
     groups = -(-lowered.across // lowered.pixels)
     if not lowered.pooled:
         return {
             Loop.ACROSS: Turns(groups, step * column, step, 0, lowered.pixels * output.pixel),
-            Loop.ROW: Turns(output.shape[0], down * line, 0, down, output.line),
+            Loop.ROW: Turns(output.shape[0], down * line, 0, down, output.down),
         }
     hop_down, hop_right = down * lowered.task.hop[0], right * lowered.task.hop[1]
     return {
         Loop.ACROSS: Turns(groups, step * column, step),
         Loop.DOWN: Turns(lowered.task.window[0], down * line, 0, down),
         Loop.COLUMN: Turns(output.shape[1], hop_right * column, hop_right, 0, output.pixel),
-        Loop.ROW: Turns(output.shape[0], hop_down * line, 0, hop_down, output.line),
+        Loop.ROW: Turns(output.shape[0], hop_down * line, 0, hop_down, output.down),
     }
 
 
@@ -122,8 +125,9 @@ def channels(lowered: Lowered) -> dict[Loop, Turns]:
     made = lowered.parts * lowered.channels  # of a tile
     octets = {Target.OCTETS: made, Target.SUMS: 4 * made}.get(output.target, made // 8)
     row = words(lowered, source.row)
-    part = lowered.channels * row // source.lanes if lowered.diagonal and lowered.parts > 1 else 0
-    tile = made * row // source.lanes if lowered.diagonal and made >= source.lanes else 0
+    held = source.lanes * source.deep  # channels of a row
+    part = lowered.channels // held * row if lowered.diagonal and lowered.parts > 1 else 0
+    tile = made * row // held if lowered.diagonal and made >= held else 0
     group = tile * lowered.tiles if tile else row if lowered.diagonal else 0
     if lowered.planes > 1:
         part = -source.blocks * source.p  # the highest is the last

@@ -55,7 +55,7 @@ def check(plan, x, form=rtl):
     """
     board, expected = Rtl(plan, form=form), estimate(plan)
     made = board.trace(x)
-    assert all(made[lowered.task.output] is not None for lowered in plan.layers)
+    assert all(made[name] is not None for name in plan.left)
     for node, values in golden.trace(place_joins(plan.graph), x):
         if made.get(node.name) is not None:
             np.testing.assert_array_equal(made[node.name], values, err_msg=node.name)

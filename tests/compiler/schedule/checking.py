@@ -36,10 +36,18 @@ def check(graph, frames, plan):
         frame = frame[np.newaxis]
         tensors = {node.name: x[0] for node, x in golden.trace(graph, frame)}
         given = on_host(plan.parts.prefix, golden.evaluate(graph.input, frame))[0]
-        machine.write(plan.input.address, plan.input.pack(given))
+        parts = iter(plan.pack(given))
+
+        def put(machine=machine, parts=parts):
+            for piece in next(parts):
+                machine.write(*piece)
+
+        put()
+        machine.on_want = put
         machine.run()
-        for lowered, memory in zip(plan.layers, machine.left, strict=True):
-            name = lowered.task.output
+        assert not list(parts)
+        for name, layer in plan.left.items():
+            memory = machine.left[layer]
             place = plan.places[name]
             found = place.unpack(memory[place.address:place.end].tobytes())
             assert (found.reshape(tensors[name].shape) == tensors[name]).all(), name

@@ -1,6 +1,5 @@
 """Any use of the activation memory for weights that is right, however slow."""
 
-from compiler.schedule.places import rooms
 from compiler.schedule.residency import Choice, fitting, settle
 from hdl.isa import Opcode
 
@@ -11,7 +10,7 @@ __all__ = ["any_choice", "stored_octets"]
 def any_choice(rng, draft):
     """Copy some words of some tiles from any rooms, and let tiles come ahead as far as they fit."""
     config, loads = draft.config, draft.loads
-    space = rooms(draft.spans, config, [None, None, 2000][rng.integers(3)])
+    space = draft.rooms([None, None, 2000][rng.integers(3)])
     share = rng.choice([0.1, 0.5, 0.9, 1])
     wanted, ahead, at = [], [], 0
     for load in loads:

@@ -46,6 +46,7 @@ class Machine:
         self.program = np.frombuffer(parts.program, "<u2")
         self.layers, self.weights, self.levels = deque(), [], []
         self.left = []  # the memory, when each layer of the last frame had ended
+        self.wants, self.on_want = 0, None
         self.carry_out(np.frombuffer(parts.resident, "<u2"))
 
     def run(self):
@@ -81,6 +82,13 @@ class Machine:
             at += 2
             if opcode is Opcode.END:
                 break
+            if opcode is Opcode.HOLD:
+                next(engine)
+                assert not self.layers, "a layer waits for what comes behind it"
+                if self.wants:
+                    self.on_want()
+                self.wants = count
+                continue
             size = self.size_of(opcode, count)
             data = halves[at:at + size].astype("<u2").tobytes()
             at += size
