@@ -13,8 +13,17 @@ from hdl.counters import CAUSES, LAYERS
 from hdl.protocol import Command, Error, Status
 
 
-__all__ = ["Accelerator", "HostError", "Identity", "LinkError", "NoAnswerError", "RefusedError",
-           "Piece", "State", "Transport"]
+__all__ = [
+    "Accelerator",
+    "HostError",
+    "Identity",
+    "LinkError",
+    "NoAnswerError",
+    "Piece",
+    "RefusedError",
+    "State",
+    "Transport",
+]
 
 Piece = tuple[int, bytes]  # octets, and where in the activation memory they are written
 

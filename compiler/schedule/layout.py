@@ -256,6 +256,7 @@ class Layout:
 
     def _words(self, x: Array) -> Array:
         """Return the words of a tensor: uint8 of (y, c, plane, x, octets of a word)."""
+        values: Array  # (y, x, words, lanes)
         if self.lead is not None:
             rows = np.zeros((self.height, self.width * self.lanes), x.dtype)
             row = rows[:, self.lead * self.shape[2]:]

@@ -17,8 +17,8 @@ from compiler.schedule.image import Image
 from compiler.schedule.layout import Layout, Placement
 from compiler.schedule.lower import Lowered
 from compiler.schedule.packets import Packet
-from compiler.schedule.pools import separate_pools
 from compiler.schedule.places import Room, Span, place, rooms
+from compiler.schedule.pools import separate_pools
 from compiler.schedule.program import Writer
 from compiler.schedule.regions import Region, regions_of
 from compiler.schedule.residency import Choice, Load, choices

@@ -24,8 +24,7 @@ from compiler.ir import (
     Requantize,
     Threshold,
 )
-from compiler.passes.copies import copied
-from compiler.passes.rewriting import free_name
+from compiler.passes.rewriting import free_name, repeated
 from compiler.stages import places
 from hdl.config import Config
 
@@ -115,11 +114,10 @@ def pooled(graph: Graph, pool: MaxPool, source: Node, channels: int,
                      stride=pool.stride),
                 Threshold(name=last, inputs=(name,), levels=np.array([[2 - size]]))]
     assert isinstance(kind, Fixed)
-    layer, small = copied(graph, last, "of1", pool.inputs[0])
-    ones = np.ones((channels, 1, 1, 1), np.int64)
-    return [replace(layer, inputs=(source.name,), weights=ones, groups=channels),
-            replace(small, inputs=(layer.name,)),
-            replace(pool, name=last, inputs=(small.name,))]
+    copy = free_name(graph, last, "of1.copy")
+    return [replace(repeated(name, np.ones(channels, np.int64)), inputs=(source.name,)),
+            Requantize(name=copy, inputs=(name,), shift=0, bits=kind.bits, signed=kind.signed),
+            replace(pool, name=last, inputs=(copy,))]
 
 
 def parts_of(graph: Graph, pool: MaxPool, conv: Conv, config: Config) -> int:

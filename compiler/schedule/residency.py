@@ -191,7 +191,7 @@ def settle(loads: Sequence[Load], wanted: Sequence[Sequence[tuple[int, bool]]],
         if words:
             yield Run(words)
 
-    found = []
+    found: list[tuple[Run, ...]] = []
     for load, pieces in zip(reversed(loads), reversed(wanted), strict=True):
         if load.home is not None:
             found.append((Run(load.words, pinned, load.home),))
