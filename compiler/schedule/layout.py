@@ -256,12 +256,11 @@ class Layout:
 
     def _words(self, x: Array) -> Array:
         """Return the words of a tensor: uint8 of (y, c, plane, x, octets of a word)."""
-        values: Array  # (y, x, words, lanes)
         if self.lead is not None:
-            rows = np.zeros((self.height, self.width * self.lanes), x.dtype)
+            rows: Array = np.zeros((self.height, self.width * self.lanes), x.dtype)
             row = rows[:, self.lead * self.shape[2]:]
             row[:, :self.shape[1] * self.shape[2]] = x.reshape(self.height, -1)
-            values = rows.reshape(self.height, self.width, 1, self.lanes)
+            values: Array = rows.reshape(self.height, self.width, 1, self.lanes)
         elif len(self.shape) == 3:
             values = self.spread(x.reshape(self.shape))
         else:

@@ -157,10 +157,19 @@ def tagged(node: N, tag: str) -> N:
 def ring(stripes: Sequence[Stripe], kept: int, most: int) -> Stream | None:
     """Find a ring of at most ``most`` lines through which the host writes as few as it can, as
     small as may be. None where there is none."""
-    best = through(stripes, kept, most)
-    least = max(len(stripe.lines) for stripe in stripes)
-    while best and best.lines > least:
-        smaller = through(stripes, kept, best.lines - 1)
+    longest = max(len(stripe.lines) for stripe in stripes)
+
+    def within(lines: int) -> Stream | None:
+        made = through(stripes, kept, lines)
+        if made is None and lines >= 2 * longest:  # at its beginning and in its middle, in turn
+            made = Stream(tuple(
+                replace(stripe, place=at % 2 * longest, sent=stripe.lines)
+                for at, stripe in enumerate(stripes)), 2 * longest, kept)
+        return made
+
+    best = within(most)
+    while best and best.lines > longest:
+        smaller = within(best.lines - 1)
         if smaller is None or smaller.sent > best.sent:
             break
         best = smaller
