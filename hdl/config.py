@@ -10,6 +10,9 @@ from hdl.isa import Layer
 
 __all__ = ["Config"]
 
+SIGN_BITS = 16  # of a level of `hdl.signs`
+MAY_BE_NONE = "image_offset", "sign_depth"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -26,6 +29,7 @@ class Config:
     memory_depth: int = 16384     # addresses of the activation memory
     weight_depth: int = 256       # weight words (pe * simd bits) in the weight queue
     level_depth: int = 256        # levels in the level queue
+    sign_depth: int = 0           # groups of levels for `hdl.signs`; with none, it is left out
     sum_width: int = 28           # bits of a sum that leaves the drain
     binary_width: int = 10        # bits of an accumulator of the array (half products)
     fixed_width: int = 22         # bits of an accumulator of the fixed-point unit
@@ -39,7 +43,7 @@ class Config:
     def __post_init__(self):
         for field in fields(self):
             value = getattr(self, field.name)
-            if value < 0 or (value == 0 and field.type is int and field.name != "image_offset"):
+            if value < 0 or (value == 0 and field.type is int and field.name not in MAY_BE_NONE):
                 raise ValueError(f"'{field.name}' must be positive, not {value!r}")
         if self.simd % 8 or self.simd & self.simd - 1:
             raise ValueError(f"'simd' must be a power of two of at least 8, not {self.simd!r}")
@@ -58,6 +62,10 @@ class Config:
         if self.memory_depth * self.memory_width // 8 > 1 << 20 or self.memory_depth > 1 << 16:
             raise ValueError(f"'memory_depth' must be at most {1 << 16}, and its octets at most "
                              f"{1 << 20}, not {self.memory_depth!r}")
+        if self.sign_depth and self.binary_width > SIGN_BITS - 1:
+            raise ValueError(f"'binary_width' must be at most {SIGN_BITS - 1}, as a level with "
+                             f"which a sum is compared has {SIGN_BITS} bits, "
+                             f"not {self.binary_width!r}")
         if self.sum_width > 32:
             raise ValueError(f"'sum_width' must be at most 32, not {self.sum_width!r}")
         if self.segment < 2:
@@ -80,6 +88,11 @@ class Config:
     def memory_width(self):
         """Bits at an address of the activation memory."""
         return self.p * self.simd
+
+    @property
+    def signs(self):
+        """Whether bits can be made by groups, and weights can stay in their queue."""
+        return self.sign_depth > 0
 
     @property
     def weight_width(self):

@@ -9,12 +9,16 @@ from hdl.drain import Drain
 from hdl.engine import Engine
 from hdl.feeder import Feeder
 from hdl.fixed_unit import FixedUnit
-from hdl.isa import Cause, Layer
+from hdl.isa import Activation, Cause, Layer
+from hdl.signs import SignDrain, SignLevels
 from hdl.walker import Walker
-from hdl.weights import LevelQueue, WeightQueue
+from hdl.weights import HELD_BITS, LevelQueue, WeightQueue
 
 
 __all__ = ["Core"]
+
+
+RESULTS = "write", "urgent", "address", "write_data"
 
 
 class Core(wiring.Component):
@@ -37,6 +41,12 @@ class Core(wiring.Component):
         It would read; nobody else has the memory in this cycle.
     reads : Out(1)
         It reads ``read_address`` (Out); ``read_data`` (In(memory_width)) comes in the next cycle.
+    held : In
+        With `Config.signs`, as the next two: of `hdl.weights.WeightQueue`.
+    sign_write : In(1)
+        ``level`` is for `hdl.signs.SignLevels`.
+    back : In(1)
+        The packets begin again.
     write, urgent : Out(memory_width // 8), Out(1)
         Results of which octets are to be written at ``address`` (Out), from ``write_data``
         (Out(memory_width)), until ``written`` (In(1)); they must be in this cycle.
@@ -69,7 +79,11 @@ class Core(wiring.Component):
             "address":      Out(range(config.memory_depth)),
             "write_data":   Out(config.memory_width),
             "written":      In(1),
-        })
+        } | ({
+            "held":         In(HELD_BITS),
+            "sign_write":   In(1),
+            "back":         In(1),
+        } if config.signs else {}))
 
     def elaborate(self, platform):
         config, layer = self._config, self.layers.payload
@@ -142,10 +156,44 @@ class Core(wiring.Component):
         m.d.comb += self.reads.eq(feeder.reads & engine.next)
         m.d.comb += self.read_address.eq(feeder.address)
         m.d.comb += feeder.read_data.eq(self.read_data)
-        for name in ("write", "urgent", "address", "write_data"):
+        for name in RESULTS:
             m.d.comb += getattr(self, name).eq(getattr(drain, name))
         m.d.comb += drain.grant.eq(self.written)
+        if config.signs:
+            self._connect_signs(m)
         for name in ("idle", "end", "cause"):
             m.d.comb += getattr(self, name).eq(getattr(engine, name))
 
         return m
+
+    def _connect_signs(self, m):
+        """Let layers of `Activation.SIGN` leave their results by a drain of their own."""
+        config, layer = self._config, self.layers.payload
+        weights, feeder, engine, array, drain = (
+            getattr(m.submodules, name) for name in ("weights", "feeder", "engine", "array", "drain"))
+
+        m.submodules.sign_levels = levels = SignLevels(config)
+        m.submodules.sign_drain  = signs  = SignDrain(config)
+        m.d.comb += weights.held.eq(self.held)
+        m.d.comb += levels.write.eq(self.sign_write)
+        m.d.comb += levels.level.eq(self.level)
+        for unit in (weights, levels, signs):
+            m.d.comb += unit.back.eq(self.back)
+        m.d.comb += array.double.eq(feeder.double)
+        m.d.comb += array.shift_all.eq(signs.shift)
+        m.d.comb += signs.layer.eq(layer)
+        m.d.comb += signs.restart.eq(engine.begin)
+        connect(m, engine.harvest, signs.harvest)
+        m.d.comb += signs.group.eq(array.group)
+        m.d.comb += signs.levels.eq(levels.data)
+        m.d.comb += levels.address.eq(signs.level_address)
+        m.d.comb += signs.grant.eq(self.written)
+
+        mine = layer.activation == Activation.SIGN
+        m.d.comb += signs.capture.eq(engine.capture & mine)
+        with m.If(mine):
+            m.d.comb += drain.capture.eq(0)
+            m.d.comb += engine.drained.eq(signs.drained)
+            m.d.comb += engine.resting.eq(signs.resting)
+            for name in RESULTS:
+                m.d.comb += getattr(self, name).eq(getattr(signs, name))

@@ -11,6 +11,8 @@ from hdl.isa import Feed, Layer
 __all__ = ["Feeder"]
 
 
+KEEP = 4  # cycles from a step to what is told of its word
+
 class Feeder(wiring.Component):
     """Walks over the rows of a pass, a step at a time.
 
@@ -52,6 +54,8 @@ class Feeder(wiring.Component):
         Words of the pixels, pixel 0 lowest.
     keep : Out(p)
         Pixels for which the word of two cycles ago counts.
+    double : Out(1)
+        With ``keep``: it is the first of a bit plane that is not the first (`Feed.PLANES`).
     """
     def __init__(self, config):
         self._config = config
@@ -75,6 +79,7 @@ class Feeder(wiring.Component):
             "next":        In(1),
             "activations": Out(config.p * config.simd),
             "keep":        Out(config.p),
+            "double":      Out(1),
         })
 
     def elaborate(self, platform):
@@ -98,7 +103,8 @@ class Feeder(wiring.Component):
         m.d.comb += self.step.eq(self.ready & (~active | (self.next & self.last)))
 
         load = Signal()  # all pixels take the words of an address
-        chain = layer.feed == Feed.CHAIN
+        chain = (layer.feed == Feed.CHAIN) | (layer.feed == Feed.PLANES) if config.signs else (
+            layer.feed == Feed.CHAIN)
         m.d.comb += load.eq(fresh | (layer.feed == Feed.WHOLE)
                             | ((layer.feed == Feed.GROUP) & (phase == 0)))
         m.d.comb += self.reads.eq(load | (chain & (phase == 1 % config.p)))
@@ -207,7 +213,7 @@ class Feeder(wiring.Component):
             m.d.sync += held_inside.eq(Mux(reads, inside[1:], held_inside[1:]))
         m.d.comb += self.activations.eq(Cat(*words))
 
-        # Which of them count
+        # Which of them count, and from which on sums double
         live = Signal()
         kept = Signal(config.p)
         m.d.sync += live.eq(move & ~void)
@@ -216,5 +222,11 @@ class Feeder(wiring.Component):
         with m.Else():
             m.d.sync += kept.eq(0)
         m.d.sync += self.keep.eq(kept)
+        if config.signs:
+            doubles = Signal()  # the row is the first of its plane
+            delayed = Signal(KEEP - 1)
+            with m.If(new_row):
+                m.d.sync += doubles.eq((layer.feed == Feed.PLANES) & depth_ends & ~self.step)
+            m.d.sync += Cat(delayed, self.double).eq(Cat(self.next & fresh & doubles, delayed))
 
         return m

@@ -42,6 +42,9 @@ class Fetch(wiring.Component):
     level_space : In(1)
         Of the level queue, as the next two.
     level_write, level : Out
+    held, sign_write : Out
+        With `Config.signs`: so many weight words are there that stay in the queue; ``level`` is one
+        of those that stay.
     request, address, stores, write, write_data : Out
         Access to the activation memory: where ``stores`` is set, a write of the octets in
         ``write``, else a read.
@@ -76,7 +79,7 @@ class Fetch(wiring.Component):
             "write_data":   Out(config.memory_width),
             "grant":        In(1),
             "read_data":    In(config.memory_width),
-        })
+        } | ({"held": Out(12), "sign_write": Out(1)} if config.signs else {}))
 
     def elaborate(self, platform):
         config, halves = self._config, self.halves
@@ -154,6 +157,12 @@ class Fetch(wiring.Component):
                             m.next = "LEVELS"
                         with m.Case(Opcode.STORE):
                             m.next = "STORE"
+                        if config.signs:
+                            with m.Case(Opcode.HELD):
+                                m.d.comb += self.held.eq(count)
+                                m.next = "HEAD"
+                            with m.Case(Opcode.SIGNS):
+                                m.next = "SIGNS"
                         with m.Default():  # HOLD or END
                             m.next = "END"
 
@@ -200,6 +209,15 @@ class Fetch(wiring.Component):
                     m.d.sync += place.eq(wide & ~place[0])
                     with m.If(~wide | place[0]):
                         m.d.comb += self.level_write.eq(1)
+                        m.d.sync += count.eq(count - 1)
+                        with m.If(count == 1):
+                            m.next = "HEAD"
+
+            if config.signs:
+                with m.State("SIGNS"):
+                    m.d.comb += halves.ready.eq(1)
+                    with m.If(taken):
+                        m.d.comb += self.sign_write.eq(1)
                         m.d.sync += count.eq(count - 1)
                         with m.If(count == 1):
                             m.next = "HEAD"

@@ -12,9 +12,9 @@ from amaranth import unsigned
 from amaranth.lib import data
 
 
-__all__ = ["HEADER", "HEADER_HALVES", "LAYER_HALVES", "LOOPS", "MAGIC", "SERIAL", "VERSION",
-           "WALK_HALVES", "Activation", "Cause", "Feed", "Head", "Layer", "Loop", "Opcode",
-           "Target", "Walk"]
+__all__ = ["GROUP", "HEADER", "HEADER_HALVES", "LAYER_HALVES", "LOOPS", "MAGIC", "SERIAL",
+           "VERSION", "WALK_HALVES", "Activation", "Cause", "Feed", "Head", "Layer", "Loop",
+           "Opcode", "Target", "Walk"]
 
 
 VERSION = 4
@@ -41,6 +41,10 @@ class Opcode(enum.IntEnum):
     STORE    = 8  # ``count`` halfwords follow, for the activation memory from ``address`` on
     HOLD     = 9  # wait until every layer has ended, and the host has granted what was wanted; then
                   # more is wanted if ``count`` is 1. Nothing follows
+    HELD     = 10 # the next ``count`` weight words are in their queue from the start: all of those
+                  # before the first END stay, and each END goes back to the first
+    SIGNS    = 11 # ``count`` levels of 16 bits follow, `GROUP` by `GROUP`, for `Activation.SIGN`;
+                  # they stay likewise
 
 
 # First halfword of a packet. The second is an address, or 0.
@@ -56,6 +60,8 @@ class Activation(enum.IntEnum):
     SUM       = 0  # the sum
     THRESHOLD = 1  # ``bits`` times: is it 0 or more? If not the last, add the next level
     RESCALE   = 2  # shifted right by ``shift``, rounded half to even, saturated to ``bits``
+    SIGN      = 3  # is the half sum with its own level 0 or more? For `GROUP` channels of all
+                   # pixels at once, where the gateware has `hdl.signs`
 
 
 class Target(enum.IntEnum):
@@ -76,6 +82,8 @@ class Feed(enum.IntEnum):
     WHOLE = 1  # the first word of each address, for one pixel
     GROUP = 2  # all words of an address in turn, for one pixel; then those ``p`` addresses further
                # on, as addresses overlap: each holds the ``p`` words from its own column on
+    PLANES = 3 # as CHAIN; ``height`` counts bit planes, the highest first, of which a pass doubles
+               # its sums from each to the next. Where the gateware has `hdl.signs`
 
 
 class Loop(enum.IntEnum):
@@ -130,6 +138,10 @@ WALK_HALVES = Walk.size // 16
 # of pixel 1. Tap t of pixel i is in column x + i + t; it lies in the picture if column and line,
 # modulo 256, are below ``columns`` and ``lines``.
 #
+# With SIGN, a window is ``pixels`` and 1 pixels wide, and those of a pass lie side by side in it:
+# ACROSS turns once, and each pass ends some of them. Results are whole addresses, or aligned parts
+# of one.
+#
 # What is pooled is written once, with the last pass of its window (of PART, ACROSS and DOWN). Of
 # octets a window keeps the greatest as they are kept, with a sign; of planes, without. PART has the
 # passes that make ``pe`` channels.
@@ -166,6 +178,7 @@ LOOPS = len(Loop) - 1
 
 
 SERIAL = 7  # planes that there can be behind the first
+GROUP  = 8  # channels of which `Activation.SIGN` makes bits at once
 
 
 class Cause(enum.IntEnum):

@@ -96,6 +96,10 @@ class Accelerator(wiring.Component):
         for name in ("walk", "half", "part", "lanes", "part_data", "complete", "level_write",
                      "level"):
             m.d.comb += getattr(core, name).eq(getattr(fetch, name))
+        if config.signs:
+            m.d.comb += core.held.eq(fetch.held)
+            m.d.comb += core.sign_write.eq(fetch.sign_write)
+            m.d.comb += core.back.eq(fetch.done)
 
         # The memory serves results that cannot wait, the feeder, other results, copies of weights,
         # and the host, in this order.

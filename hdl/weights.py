@@ -5,8 +5,13 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hdl.isa import Head
+
 
 __all__ = ["LevelQueue", "WeightQueue"]
+
+
+HELD_BITS = Head["count"].width
 
 
 class WeightQueue(wiring.Component):
@@ -39,6 +44,10 @@ class WeightQueue(wiring.Component):
         With ``read``: the next word is the oldest that is not freed.
     data : Out(weight_width)
         The word that was taken last.
+    held : In
+        With `Config.signs`, as the next: so many words are there that were written before.
+    back : In(1)
+        Nothing is there, and the next word has the place of the first.
     """
     def __init__(self, config):
         if config.weight_depth & config.weight_depth - 1:
@@ -56,7 +65,7 @@ class WeightQueue(wiring.Component):
             "free":      In(1),
             "rewind":    In(1),
             "data":      Out(config.weight_width),
-        })
+        } | ({"held": In(HELD_BITS), "back": In(1)} if config.signs else {}))
 
     def elaborate(self, platform):
         config = self._config
@@ -116,6 +125,17 @@ class WeightQueue(wiring.Component):
             m.d.sync += nearly.eq(none | (one & ~freeing))
         m.d.comb += self.space.eq(~full)
         m.d.comb += self.spare.eq(~nearly)
+
+        if config.signs:
+            with m.If(self.held.any()):
+                m.d.sync += end.eq(end + self.held)
+                m.d.sync += after.eq(after + self.held)
+                m.d.sync += beyond.eq(beyond + self.held)
+                m.d.sync += self.readable.eq(1)
+            with m.If(self.back):
+                for place_, first in ((oldest, 0), (place, 0), (follows, 1), (end, 0), (after, 1),
+                                      (beyond, 2), (full, 0), (nearly, 0), (self.readable, 0)):
+                    m.d.sync += place_.eq(first)
 
         return m
 
