@@ -8,7 +8,7 @@ from functools import cache
 
 from compiler.schedule.walk import Descriptor
 from hdl.config import Config
-from hdl.isa import LOOPS, Activation, Feed, Loop, Target
+from hdl.isa import GROUP, LOOPS, Activation, Feed, Loop, Target
 
 
 __all__ = ["TAKE", "Drainage", "Pass", "Task", "drainage", "row"]
@@ -114,7 +114,7 @@ class Task:
 def row(task: Task, slot: int) -> tuple[tuple[bool, bool], ...]:
     """Steps of a row: does each bring nothing, and does it read the memory?"""
     def reads(at: int) -> bool:
-        if task.feed is Feed.CHAIN:
+        if task.feed in (Feed.CHAIN, Feed.PLANES):
             return at == 0 or at % task.p == 1 % task.p
         return task.feed is Feed.WHOLE or at % task.p == 0
 
@@ -125,6 +125,8 @@ def row(task: Task, slot: int) -> tuple[tuple[bool, bool], ...]:
 def drainage(task: Task, turn: Pass, final: bool, filled: int, delay: int) -> Drainage:
     """What the drain does with a segment of a pass, where so many values wait already, and a row
     that leaves delays it by so many cycles."""
+    if task.activation == Activation.SIGN:
+        return by_signs(task, turn)
     octets, planes = task.target == Target.OCTETS, task.planes
     cycles = task.cycles(final)
     shifted = final and task.activation == Activation.RESCALE
@@ -165,3 +167,13 @@ def drainage(task: Task, turn: Pass, final: bool, filled: int, delay: int) -> Dr
     works = (1 << end + 1) - (1 << begin)
     return Drainage(works, emits, releases, early, leaves,
                     filled if planes or task.target == Target.BITS else 0)
+
+
+def by_signs(task: Task, turn: Pass) -> Drainage:
+    """What `hdl.signs.SignDrain` does with a pass."""
+    groups, first = task.pe // GROUP, TAKE - 1
+    closes = not task.pool or turn.window_last
+    leaving = first + groups + 1
+    works = (1 << leaving + closes) - (1 << first)
+    early = first - 1 + max(groups - TAKE, 0)
+    return Drainage(works, closes << leaving, 0, 1 << early, 0, 0)

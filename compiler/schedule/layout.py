@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from compiler.ir import Binary, Fixed, TensorType, value_range
+from compiler.schedule.unfold import Unfold
 from hdl.isa import Feed, Target
 
 
@@ -30,8 +31,9 @@ class Layout:
 
     A tensor is rows of words: row (y, c) holds the word of channels ``c`` of every pixel of line
     ``y``, plane after plane. A flat tensor is one line of words. Words are whole addresses apart
-    (`hdl.isa.Feed`), or, for CHAIN, ``p`` at each. Sums are without words: the channels of a
-    pixel, then those of the next.
+    (`hdl.isa.Feed`), or, for CHAIN and PLANES, ``p`` at each. Sums are without words: the channels
+    of a pixel, then those of the next. For PLANES the rows of a line lie by planes, of which the
+    highest is the first.
 
     Attributes
     ----------
@@ -60,6 +62,8 @@ class Layout:
         from the (c * deep)-th on.
     mirrored : bool
         Lines lie from the last to the first.
+    unfold : Unfold or None
+        The tensor is the windows of another, which `pack` is given.
     """
 
     type: TensorType
@@ -76,6 +80,7 @@ class Layout:
     lead: int | None = None
     deep: int = 1
     mirrored: bool = False
+    unfold: Unfold | None = None
 
     @property
     def lanes(self) -> int:
@@ -144,7 +149,12 @@ class Layout:
         """Addresses of a plane of a row."""
         flat = len(self.shape) == 1
         columns = self.border + ((self.whole if flat else 0) or self.width)
-        return -(-columns // self.p) if self.feed is Feed.CHAIN else columns
+        return -(-columns // self.p) if self.dense else columns
+
+    @property
+    def dense(self) -> bool:
+        """Whether an address holds words of neighbouring pixels."""
+        return self.feed in (Feed.CHAIN, Feed.PLANES)
 
     # All in octets
 
@@ -158,19 +168,21 @@ class Layout:
         """From a pixel to the next; from a word to the next where pixels do not begin words."""
         if self.target is Target.SUMS:
             return SUM_OCTETS * max(self.made, self.shape[-1])
-        return self.deep * self.simd // 8 if self.feed is Feed.CHAIN else self.address
+        return self.deep * self.simd // 8 if self.dense else self.address
 
     @property
     def row(self) -> int:
         """From a word of a pixel to its next, which is a row away."""
-        return self.blocks * self.planes * self.address
+        planes = 1 if self.feed is Feed.PLANES else self.planes
+        return self.blocks * planes * self.address
 
     @property
     def line(self) -> int:
         """From a pixel to the one below."""
         if self.target is Target.SUMS:
             return self.pixel * (self.shape[1] if len(self.shape) == 3 else 1)
-        return ((self.whole if len(self.shape) == 3 else 0) or self.depth) * self.row
+        depth = (self.whole if len(self.shape) == 3 else 0) or self.depth
+        return depth * self.blocks * self.planes * self.address
 
     @property
     def down(self) -> int:
@@ -201,7 +213,7 @@ class Layout:
             pixels = np.zeros((math.prod(self.shape[:-1]), self.pixel // SUM_OCTETS), "<i4")
             pixels[:, :self.shape[-1]] = x.reshape(-1, self.shape[-1])
             return pixels.tobytes().ljust(self.octets, b"\0")
-        words = self._words(x)
+        words = self._words(x if self.unfold is None else self.unfold.windows(x))
         every = np.zeros(self.height * self.line, np.uint8)
         room = self._rows(every)
         for slot in range(self.p if self.feed is Feed.GROUP else 1):
@@ -242,17 +254,20 @@ class Layout:
         if self.lead is not None:
             row = values.reshape(self.height, -1)[:, self.lead * self.shape[2]:]
             return row[:, :self.shape[1] * self.shape[2]].reshape(self.shape)
-        return values.reshape(*self.shape[:-1], -1)[..., self.lane_of]
+        values = values.reshape(*self.shape[:-1], -1)[..., self.lane_of]
+        return values if self.unfold is None else self.unfold.picture(values)
 
     def _rows(self, octets: Array) -> Array:
         """View all octets as words: (y, c, plane, place in the row, octets of a word)."""
-        rows = octets.reshape(self.height, -1, self.planes, self.blocks * self.p, self.simd // 8)
-        return rows[:, :self.depth]
+        size = self.blocks * self.p, self.simd // 8
+        if self.feed is Feed.PLANES:
+            return octets.reshape(self.height, self.planes, -1, *size)[:, ::-1].swapaxes(1, 2)
+        return octets.reshape(self.height, -1, self.planes, *size)[:, :self.depth]
 
     def _places(self, slot: int) -> Array:
         """Return the places of the columns in a row; with GROUP, one for each of ``p`` slots."""
         columns = np.arange(self.border, self.border + self.width)
-        return columns if self.feed is Feed.CHAIN else (columns - slot) * self.p + slot
+        return columns if self.dense else (columns - slot) * self.p + slot
 
     def _words(self, x: Array) -> Array:
         """Return the words of a tensor: uint8 of (y, c, plane, x, octets of a word)."""

@@ -9,10 +9,12 @@ from compiler.ir import Requantize, Threshold
 from compiler.schedule.layout import SUM_OCTETS, Layout
 from compiler.schedule.tasks import Task
 from hdl.config import Config
-from hdl.isa import SERIAL, Activation, Target
+from hdl.isa import SERIAL, Activation, Feed, Layer, Target
 
 
 __all__ = ["Lowered", "lower", "weight_octets"]
+
+SOONEST = 7  # cycles from a pass to the next, at the least
 
 Pair = tuple[int, int]
 
@@ -57,6 +59,16 @@ class Lowered:
         return self.source.planes
 
     @property
+    def plane_passes(self) -> int:
+        """Passes in which they are summed."""
+        return 1 if self.source.feed is Feed.PLANES else self.planes
+
+    @property
+    def signs(self) -> bool:
+        """Whether bits leave by groups of channels, of all pixels."""
+        return self.activation is Activation.SIGN
+
+    @property
     def segment(self) -> int:
         """Words after which sums are taken out: as rarely as possible, then as evenly."""
         return -(-self.words // -(-self.words // self.limit))
@@ -90,10 +102,18 @@ class Lowered:
     @property
     def passes(self) -> int:
         """Passes of a tile."""
-        turns = self.planes * self.parts * -(-self.across // self.pixels)
+        turns = self.plane_passes * self.parts * -(-self.across // self.pixels)
+        if self.pooled and self.signs:
+            return self.task.window[0] * self.columns * self.output.shape[0]
         if self.pooled:
             return turns * self.task.window[0] * self.output.shape[0] * self.output.shape[1]
         return turns * (self.output.shape[0] if self.task.conv else 1)
+
+    @property
+    def columns(self) -> int:
+        """Passes side by side, each of the pixels of some whole windows, where bits leave by
+        groups."""
+        return -(-self.output.shape[1] * self.task.hop[1] // self.pixels)
 
     @property
     def shift(self) -> int:
@@ -111,6 +131,11 @@ class Lowered:
     def cycles(self) -> int:
         """Cycles of a tile, if nothing were waited for but the drain. An estimate."""
         steps = 1
+        if self.signs:
+            left = self.task.conv.pads[1] if self.task.conv else 0
+            voids = (self.source.border - left) % self.source.p
+            rows = self.words // self.kernel[1]
+            return self.passes * max(self.words + rows * voids, SOONEST)
         if self.target is Target.SUMS:
             steps = 3
         elif self.activation is Activation.THRESHOLD and self.target is not Target.BITS:
@@ -120,9 +145,9 @@ class Lowered:
         if self.target is Target.PLANES:
             windows = self.task.window[0] * self.task.window[1] if self.pooled else 1
             rows = self.pixels * self.bits * (1 if self.fixed else 2) // windows
-        drained = (self.planes - 1) * max(self.words, values + 2) + max(
+        drained = (self.plane_passes - 1) * max(self.words, values + 2) + max(
             self.words, values * steps + rows + 2)
-        return self.passes // self.planes * drained
+        return self.passes // self.plane_passes * drained
 
 
 def weight_octets(lowered: Lowered, config: Config) -> int:
@@ -136,6 +161,8 @@ def lower(task: Task, fixed: bool, source: Layout, output: Layout, config: Confi
 
     ``output.made`` need not be known. Raises UserError where this unit cannot do it.
     """
+    if source.unfold is not None:
+        task = task.unfolded()
     layer = task.layer
     activation, bits, stride = Activation.SUM, 1, 1
     match layer.activation:
@@ -164,8 +191,39 @@ def lower(task: Task, fixed: bool, source: Layout, output: Layout, config: Confi
     if conv is not None and not fixed and config.p > 1 and conv.stride[1] == 1 and (
             channels == config.pe and (lowered.pooled or output.pixel % SUM_OCTETS == 0)):
         lowered = replace(lowered, shared=True)
+    if source.feed is Feed.PLANES or config.signs:
+        lowered = by_signs(lowered, config)
     check(lowered, config)
     return lowered
+
+
+def by_signs(lowered: Lowered, config: Config) -> Lowered:
+    """Let the bits of a layer leave by groups, if they can.
+
+    Raises UserError where the layer can be run in no other way.
+    """
+    task, source, output = lowered.task, lowered.source, lowered.output
+    within = source.feed is Feed.PLANES
+    if within:
+        lowered = replace(lowered, kernel=(source.planes, 1))
+        most = ((1 << source.planes) - 1) * source.depth * (config.simd // 2)
+        if most >= 1 << config.binary_width - 1 or source.planes >= 1 << Layer["height"].width:
+            raise UserError(f"Node {task.name!r}: half sums of all planes of a window must be below "
+                            f"{1 << config.binary_width - 1}, not {most}")
+    window = task.window[1] if lowered.pooled else 1
+    together = lowered.pixels // window * output.pixel
+    suits = (
+        config.signs and not lowered.fixed and output.target is Target.BITS
+        and lowered.activation is Activation.THRESHOLD and lowered.channels == config.pe
+        and lowered.words <= lowered.limit
+        and (within or lowered.source.target is Target.BITS)
+        and (not lowered.pooled or (lowered.shared and window == task.hop[1]
+                                    and lowered.pixels % window == 0))
+        and output.first % max(together, 1) == 0)
+    if within and not suits:
+        raise UserError(f"Node {task.name!r} must leave a bit for each sum, in whole addresses, as "
+                        f"it reads windows, not {output.target.name}")
+    return replace(lowered, activation=Activation.SIGN) if suits else lowered
 
 
 def in_turn(source: Layout) -> bool:
@@ -234,7 +292,7 @@ def check(lowered: Lowered, config: Config) -> None:
     # What the first plane adds of a level has fewer bits.
     most = serial_sum(lowered, config)
     limit = 1 << config.sum_width - 1 - max(SERIAL + 1 - lowered.planes, 0)
-    if serial and most >= limit:
+    if serial and not lowered.signs and most >= limit:
         raise UserError(f"Node {task.name!r}: its sums of bit planes must be below {limit}, "
                         f"not {most}")
     if (lowered.pooled and lowered.target is Target.OCTETS

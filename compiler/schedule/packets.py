@@ -12,8 +12,8 @@ from compiler.schedule.walk import Descriptor
 from hdl.isa import Activation, Feed, Head, Layer, Loop, Opcode, Target, Walk
 
 
-__all__ = ["MAX_COUNT", "Packet", "encode", "end", "hold", "layer", "levels", "listing",
-           "resident", "store", "weights"]
+__all__ = ["MAX_COUNT", "Packet", "encode", "end", "held", "hold", "layer", "levels", "listing",
+           "resident", "signs", "store", "weights"]
 
 Array = np.ndarray[Any, Any]
 
@@ -85,6 +85,16 @@ def store(address: int, data: bytes, *, octets: int) -> list[Packet]:
 def hold(*, wants: bool) -> Packet:
     """Wait for what the host was wanted for; ``wants`` tells that it is wanted again."""
     return Packet(Opcode.HOLD, int(wants))
+
+
+def held(count: int) -> Packet:
+    """``count`` weight words that are in the queue."""
+    return Packet(Opcode.HELD, count)
+
+
+def signs(values: Array) -> Packet:
+    """Levels of `hdl.signs`."""
+    return Packet(Opcode.SIGNS, len(values), halves=as_halves(values.astype("<i2").tobytes()))
 
 
 def end() -> Packet:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from compiler.schedule.lower import Lowered
 from compiler.schedule.packets import Packet
 from compiler.schedule.places import Room, Span, place, rooms
 from compiler.schedule.pools import separate_pools
-from compiler.schedule.program import Writer
+from compiler.schedule.program import Writer, keep
 from compiler.schedule.regions import Region, regions_of
 from compiler.schedule.residency import Choice, Load, choices
 from compiler.schedule.streaming import HOME, Piece, streaming
@@ -29,6 +30,7 @@ from compiler.schedule.units import choose
 from compiler.schedule.walk import describe
 from compiler.stages import Joining, Parts, split
 from hdl.config import Config
+from hdl.isa import GROUP
 
 
 __all__ = ["Draft", "Schedule", "draft", "schedule"]
@@ -125,25 +127,49 @@ class Draft:
                   for span in self.spans if span.name == HOME]
         return (*pinned, *rooms(self.spans, self.config, limit))
 
+    @property
+    def stays(self) -> bool:
+        """Whether all weights can stay in their queue."""
+        words = sum(load.words for load in self.loads)
+        levels = sum(len(tile.levels) for lowered, own in zip(self.layers, self.work, strict=True)
+                     for tile in own if lowered.signs)
+        return (self.config.signs and not self.holds and words <= self.config.weight_depth
+                and levels <= self.config.sign_depth * GROUP)
+
+    def staying(self) -> Schedule:
+        """Let all weights stay in their queue."""
+        resident, program = keep(self.config, list(zip(
+            self.layer_packets, self.layers, self.work, strict=True)))
+        return self._schedule(resident, program, sum(load.octets for load in self.loads), 0)
+
     def schedule(self, choice: Choice) -> Schedule:
         """Put the weights where they were chosen to be."""
         writer = Writer(self.config, choice, [tile for own in self.work for tile in own])
-        for at, (lowered, own) in enumerate(zip(self.layers, self.work, strict=True)):
+        for at, (packet, lowered, own) in enumerate(zip(
+                self.layer_packets, self.layers, self.work, strict=True)):
+            hold = make.hold(wants=self.holds[at]) if at in self.holds else None
+            writer.add(packet, len(own), fixed=lowered.fixed, hold=hold)
+        resident = 2 * sum(packet.count for packet in writer.resident)
+        streamed = sum(run.words * load.octets_of_word for load, runs in
+                       zip(self.loads, choice.runs, strict=True) for run in runs
+                       if run.room is None or choice.rooms[run.room].layer)
+        return self._schedule(writer.resident, writer.program, resident, streamed)
+
+    @property
+    def layer_packets(self) -> Iterator[Packet]:
+        """The descriptors of all layers."""
+        for lowered in self.layers:
             source, output = (self.places[name] for name in (lowered.task.layer.input,
                                                              lowered.task.output))
-            descriptor = describe(lowered, source.address, output.address)
-            hold = make.hold(wants=self.holds[at]) if at in self.holds else None
-            writer.add(make.layer(lowered.task.name, descriptor), len(own), fixed=lowered.fixed,
-                       hold=hold)
-        resident = 2 * sum(packet.count for packet in writer.resident)
+            yield make.layer(lowered.task.name, describe(lowered, source.address, output.address))
+
+    def _schedule(self, resident: Sequence[Packet], program: Sequence[Packet],
+                  resident_octets: int, streamed_octets: int) -> Schedule:
         return Schedule(
             config=self.config, graph=self.graph, parts=self.parts, layers=self.layers,
             places=self.places, given=self.given, left=self.left,
-            resident=(*writer.resident, make.end()), program=(*writer.program, make.end()),
-            resident_octets=resident,
-            streamed_octets=sum(run.words * load.octets_of_word for load, runs in
-                                zip(self.loads, choice.runs, strict=True) for run in runs
-                                if run.room is None or choice.rooms[run.room].layer),
+            resident=(*resident, make.end()), program=(*program, make.end()),
+            resident_octets=resident_octets, streamed_octets=streamed_octets,
         )
 
 
@@ -215,7 +241,12 @@ def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None)
     What tensors leave of the activation memory, up to ``resident_limit`` octets, holds weights.
     Raises UserError for a network that the accelerator cannot run.
     """
-    made = draft(graph, config)
+    if config.signs:
+        with suppress(UserError):
+            made = draft(graph, config)
+            if made.stays:
+                return made.staying()
+    made = replace(draft(graph, replace(config, sign_depth=0)), config=config)
     found = choices(made.loads, made.rooms(resident_limit), config)
     return min((made.schedule(choice) for choice in found[:TRIED]),
                key=lambda plan: simulate(config, plan.program).frame)

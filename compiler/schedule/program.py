@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 
 from compiler.schedule import packets as make
+from compiler.schedule.lower import Lowered
 from compiler.schedule.packets import Packet
 from compiler.schedule.residency import Choice, Run, Runs
 from compiler.schedule.tiles import Tile
 from hdl.config import Config
 
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "keep"]
+
+Array = np.ndarray[Any, Any]
 
 LEVELS_SHARE = 2  # part of the level queue that tiles fill at a time
 
@@ -62,14 +66,10 @@ class Writer:
 
     def _add_tiles(self, work: Sequence[Work], fixed: bool) -> None:
         """Add tiles, some at a time: their levels, then their weights."""
-        most = self._config.level_depth // LEVELS_SHARE
-        while work:
-            ends = np.cumsum([len(tile.levels) for tile, _ in work])
-            count = max(int(np.searchsorted(ends, most, "right")), 1)
-            self.program.append(make.levels(np.concatenate(
-                [tile.levels for tile, _ in work[:count]])))
-            self._add_weights(work[:count], fixed)
-            work = work[count:]
+        for some in shares([tile for tile, _ in work], self._config):
+            self.program.append(make.levels(np.concatenate([tile.levels for tile in some])))
+            self._add_weights(work[:len(some)], fixed)
+            work = work[len(some):]
 
     def _add_weights(self, work: Sequence[Work], fixed: bool) -> None:
         """Add weights, as many in a packet as come from one place in turn."""
@@ -84,6 +84,43 @@ class Writer:
                     make.weights(part, fixed=fixed) if run.room is None else
                     make.resident(len(part), run.address + at * size, fixed=fixed))
             first += run.words
+
+
+def keep(config: Config, layers: Sequence[tuple[Packet, Lowered, Sequence[Tile]]],
+         ) -> tuple[list[Packet], list[Packet]]:
+    """Write the packets before the first frame, and those of the program, where all weights stay in
+    their queue: of each layer its own packet, what it is, and its tiles."""
+    resident: list[Packet] = []
+    program: list[Packet] = []
+    for packet, lowered, own in layers:
+        words = np.concatenate([tile.weights for tile in own])
+        resident += [make.weights(part, fixed=lowered.fixed) for part in pieces(words)]
+        if lowered.signs:
+            levels = np.concatenate([tile.levels for tile in own])
+            resident += [make.signs(part) for part in pieces(levels)]
+            program += [*(make.held(len(part)) for part in pieces(words)), packet]
+            continue
+        # The descriptor waits for the layer before, so what the queues hold comes ahead of it.
+        some = [[make.levels(np.concatenate([tile.levels for tile in share])),
+                 make.held(sum(len(tile.weights) for tile in share))]
+                for share in shares(own, config)]
+        program += [*some[0], packet, *chain(*some[1:])]
+    return resident, program
+
+
+def pieces(values: Array) -> list[Array]:
+    """Cut what one packet cannot hold."""
+    return [values[at:at + make.MAX_COUNT] for at in range(0, len(values), make.MAX_COUNT)]
+
+
+def shares(tiles: Sequence[Tile], config: Config) -> Iterator[Sequence[Tile]]:
+    """Yield some tiles at a time, whose levels are a share of the queue."""
+    most = config.level_depth // LEVELS_SHARE
+    while tiles:
+        ends = np.cumsum([len(tile.levels) for tile in tiles])
+        count = max(int(np.searchsorted(ends, most, "right")), 1)
+        yield tiles[:count]
+        tiles = tiles[count:]
 
 
 def joined(runs: Sequence[Run], size: int) -> list[Run]:

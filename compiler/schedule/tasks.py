@@ -11,6 +11,7 @@ import numpy as np
 from compiler.errors import UserError
 from compiler.ir import Binary, Conv, Fixed, MaxPool, TensorType
 from compiler.schedule.layout import Layout
+from compiler.schedule.unfold import Unfold
 from compiler.stages import Joining, Layer, Parts, Pooling, Step
 from hdl.config import Config
 from hdl.isa import Feed, Target
@@ -125,8 +126,37 @@ class Task:
         return (conv.stride[1] * channels % source.lanes == 0
                 and taps < conv.kernel[1] * -(-channels // source.lanes))
 
+    @property
+    def unfold(self) -> Unfold | None:
+        """What its windows see of its input, if it is a convolution of all channels."""
+        conv = self.conv
+        if conv is None or conv.groups > 1:
+            return None
+        return Unfold(self.layer.input_shape, conv.kernel, conv.stride, conv.pads)
+
+    def unfolded(self) -> Task:
+        """Return what it is where its input is the windows of the picture."""
+        conv, unfold = self.conv, self.unfold
+        assert conv is not None and unfold is not None
+        sums = replace(conv, weights=conv.weights.reshape(conv.channels, 1, 1, -1), stride=(1, 1),
+                       pads=(0, 0, 0, 0))
+        return replace(self, layer=replace(self.layer, sums=sums, input_shape=unfold.made))
+
+    def reads_windows(self, config: Config) -> Layout | None:
+        """Return how its input lies for the array if the host writes it window by window, so that a
+        pass sums all its bit planes; None where that cannot be."""
+        unfold = self.unfold
+        if not config.signs or unfold is None or False not in self.units or isinstance(
+                self.layer.input_type, Binary):
+            return None
+        return Layout(type=self.layer.input_type, shape=unfold.made, target=Target.PLANES,
+                      p=config.p, simd=config.simd, unit=config.pe, feed=Feed.PLANES,
+                      unfold=unfold)
+
     def unit_for(self, source: Layout) -> bool | None:
         """Return which unit runs it on an input that lies so, or None where none does."""
+        if source.unfold is not None:
+            return False if source.unfold == self.unfold else None
         fixed = source.target is Target.OCTETS
         if source.lead is not None:
             return fixed if (fixed in self.units and self.packs(source) and self.conv is not None

@@ -13,7 +13,7 @@ from compiler.passes.rewriting import ungrouped
 from compiler.schedule.layout import flipped
 from compiler.schedule.lower import Lowered
 from hdl.config import Config
-from hdl.isa import SERIAL, Activation
+from hdl.isa import SERIAL, Activation, Feed
 
 
 __all__ = ["Tile", "heap", "tiles"]
@@ -33,10 +33,16 @@ def tiles(lowered: Lowered, config: Config) -> Iterator[Tile]:
     """Yield the tiles of a layer, channels in order."""
     kernel = kernel_words(lowered, config)
     levels = channel_levels(lowered, kernel, config)
-    if lowered.planes > 1:
+    if lowered.signs:
+        # Half a sum is compared; beyond the greatest one nothing changes.
+        most = 1 << config.binary_width - 1
+        levels = np.clip(levels >> 1, -most, most)
+    elif lowered.planes > 1:
         levels[:, 0] = by_planes(levels[:, 0], lowered.planes, config)
     words = kernel.astype(np.int8).view(np.uint8) if lowered.fixed else np.packbits(
         kernel > 0, axis=-1, bitorder="little")
+    if lowered.source.feed is Feed.PLANES:
+        words = np.tile(words, (1, lowered.planes, 1))  # each plane needs them
     size = lowered.channels
     for at in range(0, lowered.made, size * lowered.parts):
         parts = [tile_words(words[part:part + size], lowered.fixed, config)
@@ -53,7 +59,7 @@ def kernel_words(lowered: Lowered, config: Config) -> Array:
     task, lanes = lowered.task, lowered.source.lanes
     weights = task.layer.sums.weights
     conv, channels = task.conv, task.layer.sums.channels
-    lines, columns = lowered.kernel
+    lines, columns = lowered.kernel if lowered.source.feed is not Feed.PLANES else (1, 1)
     padded = np.zeros((lowered.made, lines, columns, lowered.depth, lanes), np.int64)
     if not lowered.fixed:
         padded -= 1
@@ -74,7 +80,7 @@ def kernel_words(lowered: Lowered, config: Config) -> Array:
                  ungrouped(weights, conv.groups))
         real = lowered.source.spread(np.ones(depth, bool))
         padded[:channels, ..., real] = lowered.source.spread(given)[..., real]
-    return padded.transpose(0, 1, 3, 2, 4).reshape(lowered.made, lowered.words, lanes)
+    return padded.transpose(0, 1, 3, 2, 4).reshape(lowered.made, -1, lanes)
 
 
 def tile_words(words: Array, fixed: bool, config: Config) -> Array:

@@ -69,6 +69,12 @@ def ways_of(region: Region, tasks: Sequence[Task], config: Config) -> list[Layou
     if region.first != HOST and len(region.tensors) == 1:
         wanted += [way for task in tasks if task.layer.input in region.tensors
                    if (way := task.sifts(config))]
+    if region.first == HOST:
+        wanted += filter(None, (task.reads_windows(config) for task in tasks
+                                if task.layer.input in region.tensors))
+    if config.signs:
+        # Bits of several pixels leave together for whole addresses.
+        wanted += [replace(layout, border=0) for layout in wanted if layout.feed is Feed.CHAIN]
     wholes = [region.lies(layout) for layout in wanted]
     found = list(dict.fromkeys(
         replace(whole, feed=Feed.CHAIN) if whole.feed is Feed.WHOLE and is_large(whole, config)

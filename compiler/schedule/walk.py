@@ -9,7 +9,7 @@ from compiler.errors import UserError
 from compiler.ir import Binary, Requantize
 from compiler.schedule.layout import flipped
 from compiler.schedule.lower import Lowered
-from hdl.isa import Layer, Loop, Target, Walk
+from hdl.isa import Feed, Layer, Loop, Target, Walk
 
 
 __all__ = ["Descriptor", "describe"]
@@ -75,7 +75,8 @@ def describe(lowered: Lowered, source: int, output: int) -> Descriptor:
     place = lowered.source
     left = left if place.lead is None else 0  # the row holds its border
     first = source + place.first - top * place.line - left * place.pixel
-    first += (place.planes - 1) * place.blocks * place.address
+    if place.feed is not Feed.PLANES:
+        first += (place.planes - 1) * place.blocks * place.address
     walk.append(entry(1, words(lowered, first), -left, -top, output + lowered.output.first))
     found = Descriptor(tuple(walk), layer_fields(lowered, rows))
     check(lowered.task.name, found)
@@ -111,6 +112,13 @@ def pictures(lowered: Lowered) -> dict[Loop, Turns]:
             Loop.ROW: Turns(output.shape[0], down * line, 0, down, output.down),
         }
     hop_down, hop_right = down * lowered.task.hop[0], right * lowered.task.hop[1]
+    if lowered.signs:
+        side = lowered.pixels // lowered.task.window[1]  # windows of a pass
+        return {
+            Loop.DOWN: Turns(lowered.task.window[0], down * line, 0, down),
+            Loop.COLUMN: Turns(lowered.columns, step * column, step, 0, side * output.pixel),
+            Loop.ROW: Turns(output.shape[0], hop_down * line, 0, hop_down, output.line),
+        }
     return {
         Loop.ACROSS: Turns(groups, step * column, step),
         Loop.DOWN: Turns(lowered.task.window[0], down * line, 0, down),
@@ -129,10 +137,10 @@ def channels(lowered: Lowered) -> dict[Loop, Turns]:
     part = lowered.channels // held * row if lowered.diagonal and lowered.parts > 1 else 0
     tile = made * row // held if lowered.diagonal and made >= held else 0
     group = tile * lowered.tiles if tile else row if lowered.diagonal else 0
-    if lowered.planes > 1:
+    if lowered.plane_passes > 1:
         part = -source.blocks * source.p  # the highest is the last
     return {
-        Loop.PART: Turns(lowered.planes * lowered.parts, part),
+        Loop.PART: Turns(lowered.plane_passes * lowered.parts, part),
         Loop.TILE: Turns(lowered.tiles, tile, 0, 0, octets),
         Loop.WORD: Turns(lowered.groups, group, 0, 0, output.row),
     }
@@ -170,6 +178,8 @@ def layer_fields(lowered: Lowered, rows: tuple[int, int]) -> Fields:
     conv, act = lowered.task.conv, layer.activation
     padded = conv is not None and conv.padded
     last = 0 if lowered.pixels == 1 else (lowered.across - 1) % lowered.pixels
+    if lowered.signs:
+        last = lowered.task.window[1] - 1
     return {
         "taps": lowered.kernel[1],
         "height": rows[0],

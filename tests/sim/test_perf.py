@@ -46,6 +46,9 @@ CONFIGS = {
     "other": Config(p=4, pe=16, simd=16, fixed_pe=8, memory_depth=2048, weight_depth=16,
                     flash_depth=16, flash_full_rate=False, flash_continuous=False,
                     binary_width=9),
+    # Bits by groups, and weights that stay.
+    "signs": Config(p=4, pe=16, simd=16, fixed_pe=8, memory_depth=2048, weight_depth=1024,
+                    sign_depth=64, binary_width=13),
 }
 WIDE = Config(p=16, pe=16, simd=16, fixed_pe=16, memory_depth=2048, binary_width=9)
 
@@ -122,6 +125,11 @@ def test_random_pictures(seed):
 @pytest.mark.parametrize("seed", range(8))
 def test_random_pictures_other_config(seed):
     check_pictures(CONFIGS["other"], seed)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_pictures_by_signs(seed):
+    check_pictures(CONFIGS["signs"], seed)
 
 
 @pytest.mark.parametrize("config", [
