@@ -166,7 +166,7 @@ class Machine:
         """Let a cycle pass."""
         flash, fetch, drain = self.flash, self.fetch, self.drain
         holds, idle = fetch.holds, self.begun == self.ended
-        resting = not (drain.works & 1 or drain.pending)
+        finished = not (self.draining or drain.works & 1 or drain.pending)
         urgent = drain.pending and bool(drain.emits & 1 or self.task.target is Target.SUMS)
         released = self.task.stride if drain.releases & 1 else 0
         self.begins = False
@@ -199,7 +199,7 @@ class Machine:
                 self.walker = Walker(self.task)
                 drain.filled = 0
                 self.segment = 0
-        elif not self.draining and resting:
+        elif finished:
             fetch.holds = False
             self.ended += 1
 

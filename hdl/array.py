@@ -1,5 +1,7 @@
 """The XNOR-popcount array."""
 
+from itertools import product
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -23,7 +25,8 @@ class XnorArray(wiring.Component):
     begin to shift out, one for each cycle of ``shift``: channel 0 of pixel 0 first, pixel by pixel.
 
     With `Config.signs`, they also leave by groups of channels, one for each cycle of ``shift_all``,
-    which come of all pixels; and sums may double.
+    which come of all pixels; and sums may double. Weights of each group come a cycle later than
+    those of the group before.
 
     Members
     -------
@@ -69,45 +72,42 @@ class XnorArray(wiring.Component):
         config = self._config
         m = Module()
 
-        # Of each pixel, a chain for every channel of a group; they move together.
-        groups = config.pe // GROUP
-        moves  = Signal(config.p)
-        double = Signal(2)
-        m.d.sync += double.eq(Cat(self.double, double))
-        heads = []
-        for p in range(config.p):
-            for first in range(GROUP):
-                chain = Const(0, config.binary_width)
-                for pe in reversed(range(first, config.pe, GROUP)):
-                    lane = DoublingLane(width=config.binary_width, simd=config.simd)
-                    m.submodules[f"lane_{p}_{pe}"] = lane
-                    m.d.comb += lane.activations.eq(self.activations.word_select(p, config.simd))
-                    m.d.comb += lane.weights.eq(self.weights.word_select(pe, config.simd))
-                    m.d.comb += lane.keep.eq(self.keep[p])
-                    m.d.comb += lane.double.eq(double[1])
-                    m.d.comb += lane.capture.eq(self.capture)
-                    m.d.comb += lane.shift.eq(moves[p])
-                    m.d.comb += lane.chain.eq(chain)
-                    chain = lane.half
-                heads.append(chain)
-        m.d.comb += self.group.eq(Cat(heads))
+        # From each group of channels to the next, all is a cycle later: what goes in, and what
+        # comes out. So wires are short, and groups are there as they leave.
+        octet = Signal(range(config.pe // GROUP))  # the group that leaves
+        group = [Signal(len(self.half), name=f"group_{index}") for index in range(config.p * GROUP)]
+        activations, keep, capture = self.activations, self.keep, self.capture
+        double = delayed(m, delayed(m, self.double, "double_0"), "double_1")
+        for first in range(0, config.pe, GROUP):
+            activations = delayed(m, activations, f"activations_{first}")
+            halves = []
+            for p, pe in product(range(config.p), range(first, first + GROUP)):
+                lane = DoublingLane(width=config.binary_width, simd=config.simd)
+                m.submodules[f"lane_{p}_{pe}"] = lane
+                m.d.comb += lane.activations.eq(activations.word_select(p, config.simd))
+                m.d.sync += lane.weights.eq(self.weights.word_select(pe, config.simd))
+                m.d.comb += lane.keep.eq(keep[p])
+                m.d.comb += lane.double.eq(double)
+                m.d.comb += lane.capture.eq(capture)
+                halves.append(lane.half)
+            with m.If(octet == first // GROUP):
+                for one, half in zip(group, halves, strict=True):
+                    m.d.comb += one.eq(half)
+            keep = delayed(m, keep, f"keep_{first}")
+            double = delayed(m, double, f"double_of_{first}")
+            capture = delayed(m, capture, f"capture_{first}")
+        m.d.comb += self.group.eq(Cat(group))
 
-        # One by one, the last of a group lets the others follow.
+        # One by one
         channel = Signal(range(GROUP))
-        behind  = Signal(range(groups))
         pixel   = Signal(range(config.p))
-        m.d.comb += self.half.eq(Array(heads)[Cat(channel, pixel)])
-        group_ends = channel == GROUP - 1
-        m.d.comb += moves.eq(self.shift_all.replicate(config.p)
-                             | ((self.shift & group_ends) << pixel))
+        m.d.comb += self.half.eq(Array(group)[Cat(channel, pixel)])
         with m.If(self.shift):
-            m.d.sync += channel.eq(channel + 1)
-            with m.If(group_ends):
-                m.d.sync += behind.eq(behind + 1)
-                with m.If(behind == groups - 1):
-                    m.d.sync += pixel.eq(pixel + 1)
+            m.d.sync += Cat(channel, octet, pixel).eq(Cat(channel, octet, pixel) + 1)
+        with m.If(self.shift_all):
+            m.d.sync += octet.eq(octet + 1)
         with m.If(self.capture):
-            m.d.sync += Cat(channel, behind, pixel).eq(0)
+            m.d.sync += Cat(channel, octet, pixel).eq(0)
 
         return m
 
@@ -136,9 +136,10 @@ class XnorArray(wiring.Component):
 
 class Popcount(wiring.Component):
     """One pixel, one channel of `XnorArray`: matching lanes of a word less ``simd // 2``, or 0 where
-    ``keep`` is not set; in three stages."""
-    def __init__(self, *, simd):
+    ``keep`` is not set; in three stages, or in two if the ``first`` is left out."""
+    def __init__(self, *, simd, first=True):
         self._simd = simd
+        self._first = first
         super().__init__({
             "activations": In(simd),
             "weights":     In(simd),
@@ -152,6 +153,7 @@ class Popcount(wiring.Component):
         # Four lanes make a count of three bits in seven LUT4s: two bits for each pair of lanes,
         # then a sum of four bits that is a function of four bits.
         counts = []
+        stage = m.d.sync if self._first else m.d.comb
         for at in range(0, self._simd, 4):
             pairs = []
             for low in (at, at + 2):
@@ -162,9 +164,9 @@ class Popcount(wiring.Component):
                 pairs.append(pair)
             four = Signal(3, name=f"four_{at}")
             a, b = pairs
-            m.d.sync += four[0].eq(a[0] ^ b[0])
-            m.d.sync += four[1].eq(a[1] ^ b[1] ^ (a[0] & b[0]))
-            m.d.sync += four[2].eq((a[1] & b[1]) | ((a[1] | b[1]) & a[0] & b[0]))
+            stage += four[0].eq(a[0] ^ b[0])
+            stage += four[1].eq(a[1] ^ b[1] ^ (a[0] & b[0]))
+            stage += four[2].eq((a[1] & b[1]) | ((a[1] | b[1]) & a[0] & b[0]))
             counts.append(four)
 
         level = 0
@@ -226,7 +228,8 @@ class Lane(wiring.Component):
 
 
 class DoublingLane(wiring.Component):
-    """As `Lane`; ``double`` comes two cycles later than ``keep``."""
+    """As `Lane`, but that words come from registers, a cycle later, ``double`` comes two cycles later
+    than ``keep``, and sums stay."""
     def __init__(self, *, width, simd):
         self._simd = simd
         super().__init__({
@@ -235,15 +238,13 @@ class DoublingLane(wiring.Component):
             "keep":        In(1),
             "double":      In(1),
             "capture":     In(1),
-            "shift":       In(1),
-            "chain":       In(signed(width)),
             "half":        Out(signed(width)),
         })
 
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.popcount = popcount = Popcount(simd=self._simd)
+        m.submodules.popcount = popcount = Popcount(simd=self._simd, first=False)
         for name in ("activations", "weights", "keep"):
             m.d.comb += getattr(popcount, name).eq(getattr(self, name))
         surplus = Signal.like(popcount.surplus)
@@ -255,7 +256,12 @@ class DoublingLane(wiring.Component):
         m.d.comb += accumulator.clear.eq(self.capture)
         with m.If(self.capture):
             m.d.sync += self.half.eq(accumulator.total)
-        with m.Elif(self.shift):
-            m.d.sync += self.half.eq(self.chain)
 
         return m
+
+
+def delayed(m, value, name):
+    """Return ``value`` as it was in the cycle before."""
+    later = Signal.like(value, name=name)
+    m.d.sync += later.eq(value)
+    return later

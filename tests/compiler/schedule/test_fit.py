@@ -31,8 +31,9 @@ def test_icebreaker():
 
 def test_ulx3s():
     config = fit(BOARDS["ulx3s"])
-    assert config.lanes >= 2048
-    assert config.memory_depth * config.memory_width // 8 >= 1 << 18
+    assert config.lanes == 8192
+    assert config.signs
+    assert config.memory_depth * config.memory_width // 8 >= 1 << 17
     assert arrays(BOARDS["ulx3s"]) == [config]  # as none was placed to estimate others from
 
 
