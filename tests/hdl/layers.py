@@ -74,7 +74,7 @@ def any_layer(rng, config, kind, *, fixed, words=None, passes=12):
         step=rng.integers(1 << 10), single=single,
         segment=rng.choice([config.segment, min(max(words, 2), config.segment),
                             rng.integers(2, config.segment + 1)]),
-        feed=rng.choice(list(Feed)) if single else Feed.CHAIN,
+        feed=rng.choice([Feed.CHAIN, Feed.WHOLE, Feed.GROUP]) if single else Feed.CHAIN,
         columns=rng.integers(1, 256) if bounded else 0, lines=rng.integers(256),
         skip=rng.integers(2), zero=rng.integers(2),
         pixels=0 if single else rng.integers(config.p),

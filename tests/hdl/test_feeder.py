@@ -112,7 +112,7 @@ class Board:
         world.set("next", 0)
 
 
-async def layers(world, config, seed, count, *, feeds=tuple(Feed)):
+async def layers(world, config, seed, count, *, feeds=(Feed.CHAIN, Feed.WHOLE, Feed.GROUP)):
     """Layers of any kind; steps are made when they want, and passes become known so."""
     rng = np.random.default_rng(seed)
     board = Board(world, config, random.Random(seed))

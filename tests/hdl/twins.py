@@ -91,6 +91,7 @@ def words_of(at, layer, config, memory):
             for pixel in range(p):
                 place = {
                     Feed.CHAIN: begin + tap + pixel,
+                    Feed.PLANES: begin + tap + pixel,
                     Feed.WHOLE: begin - begin % p + tap * p,
                     Feed.GROUP: begin + tap // p * p * p + tap % p}[Feed(layer["feed"])]
                 x = (at.x + tap + pixel) % 256
