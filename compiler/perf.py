@@ -133,6 +133,7 @@ class Machine:
         self._command = timing.first - (not config.flash_continuous)
         self._halves = halves
         self.fetch = Fetch(jobs, config.weight_depth, config.level_depth)
+        self.two_ports = config.two_ports
         self.feeder = Feeder()
         self.drain = Drain()
         self.begun = 0           # layers
@@ -167,7 +168,8 @@ class Machine:
         flash, fetch, drain = self.flash, self.fetch, self.drain
         holds, idle = fetch.holds, self.begun == self.ended
         finished = not (self.draining or drain.works & 1 or drain.pending)
-        urgent = drain.pending and bool(drain.emits & 1 or self.task.target is Target.SUMS)
+        urgent = not self.two_ports and drain.pending and bool(
+            drain.emits & 1 or self.task.target is Target.SUMS)
         released = self.task.stride if drain.releases & 1 else 0
         self.begins = False
 
@@ -180,9 +182,10 @@ class Machine:
         self.counts[self.ended][cause] += 1
         self.now += 1
 
-        # The memory serves results that cannot wait, the feeder, other results, and copies.
+        # The memory serves results that cannot wait, the feeder, other results, and copies; where it
+        # has two ports, results and the feeder together.
         fed = reads and not urgent
-        granted = drain.pending and not fed
+        granted = drain.pending and (self.two_ports or not fed)
         taken = fetch.step(flash.shown > 0, not fed and not drain.pending, idle, released)
         flash.step(taken)
         if drain.early & 1:

@@ -98,6 +98,11 @@ class Config:
         return self.sign_depth > 0
 
     @property
+    def two_ports(self):
+        """Whether the activation memory is written while it is read."""
+        return self.signs
+
+    @property
     def weight_width(self):
         """Bits of a weight word."""
         return self.pe * self.simd

@@ -92,9 +92,9 @@ class Loop(enum.IntEnum):
     PART   = 0  # bit planes of the input, highest first; or tiles of the fixed-point unit that
                 # make an octet together
     ACROSS = 1  # groups of pixels along x: of a row, or of a window that is pooled
-    DOWN   = 2  # rows of a window that is pooled
+    DOWN   = 2  # rows of a window that is pooled; or all rows, where nothing is
     COLUMN = 3  # windows along x
-    ROW    = 4  # rows, or rows of windows
+    ROW    = 4  # rows of windows
     TILE   = 5  # groups of channels that share activations
     WORD   = 6  # and those of them that begin a word
     BEGIN  = 7  # no loop: where the first pass begins

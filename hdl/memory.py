@@ -14,11 +14,14 @@ SPRAM_WIDTH, SPRAM_DEPTH = 16, 16384
 
 
 class ActivationMemory(wiring.Component):
-    """One port, ``memory_width`` bits at each of ``memory_depth`` addresses.
+    """``memory_width`` bits at each of ``memory_depth`` addresses.
 
     An access a cycle: a write of the octets in ``mask`` where ``write`` is set, else a read whose
     ``read_data`` comes in the next cycle. On iCE40 UltraPlus it is made of SPRAM, which holds
     anything at power-up.
+
+    With `Config.two_ports`, writes go to ``write_address``, and there is a read in every cycle; what
+    is written at the same time reads as anything.
     """
     def __init__(self, config):
         self._config = config
@@ -28,11 +31,11 @@ class ActivationMemory(wiring.Component):
             "mask":       In(config.memory_width // 8),
             "write_data": In(config.memory_width),
             "read_data":  Out(config.memory_width),
-        })
+        } | ({"write_address": In(range(config.memory_depth))} if config.two_ports else {}))
 
     def elaborate(self, platform):
         config = self._config
-        is_up5k = (isinstance(platform, LatticeICE40Platform)
+        is_up5k = (not config.two_ports and isinstance(platform, LatticeICE40Platform)
                    and platform.device.startswith("iCE40UP"))
         if is_up5k and config.memory_depth > SPRAM_DEPTH:
             raise ValueError(f"'memory_depth' must be at most {SPRAM_DEPTH} on "
@@ -55,11 +58,11 @@ class ActivationMemory(wiring.Component):
                 shape=config.memory_width, depth=config.memory_depth, init=[])
             write = memory.write_port(granularity=8)
             read = memory.read_port()
-            m.d.comb += write.addr.eq(self.address)
+            m.d.comb += write.addr.eq(self.write_address if config.two_ports else self.address)
             m.d.comb += write.data.eq(self.write_data)
             m.d.comb += write.en.eq(Mux(self.write, self.mask, 0))
             m.d.comb += read.addr.eq(self.address)
-            m.d.comb += read.en.eq(~self.write)
+            m.d.comb += read.en.eq(config.two_ports | ~self.write)
             m.d.comb += self.read_data.eq(read.data)
 
         return m

@@ -111,9 +111,16 @@ class Accelerator(wiring.Component):
         m.d.comb += core.read_data.eq(memory.read_data)
         m.d.comb += fetch.read_data.eq(memory.read_data)
         results = core.write.any()
-        m.d.comb += core.grant.eq(~core.urgent)
-        with m.If(core.request & ~core.urgent):
+        if config.two_ports:
+            m.d.comb += core.grant.eq(1)
+            m.d.comb += memory.write_address.eq(Mux(results, core.address, memory.address))
+        else:
+            m.d.comb += core.grant.eq(~core.urgent)
+        with m.If(core.request & core.grant):
             m.d.comb += memory.address.eq(core.read_address)
+            if config.two_ports:
+                m.d.comb += core.written.eq(results)
+                m.d.comb += memory.write.eq(results)
         with m.Elif(results):
             m.d.comb += core.written.eq(1)
             m.d.comb += memory.address.eq(core.address)
@@ -167,7 +174,8 @@ class Accelerator(wiring.Component):
         m.d.comb += self.probe.cause.eq(cause)
         m.d.comb += self.probe.end.eq(core.end)
         m.d.comb += self.probe.flash_busy.eq(flash.busy)
-        m.d.comb += self.probe.address.eq(memory.address)
+        m.d.comb += self.probe.address.eq(
+            memory.write_address if config.two_ports else memory.address)
         m.d.comb += self.probe.write.eq(Mux(memory.write, memory.mask, 0))
         m.d.comb += self.probe.write_data.eq(memory.write_data)
 

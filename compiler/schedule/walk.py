@@ -109,7 +109,8 @@ def pictures(lowered: Lowered) -> dict[Loop, Turns]:
     if not lowered.pooled:
         return {
             Loop.ACROSS: Turns(groups, step * column, step, 0, lowered.pixels * output.pixel),
-            Loop.ROW: Turns(output.shape[0], down * line, 0, down, output.down),
+            # The walker is sooner done with an inner loop.
+            Loop.DOWN: Turns(output.shape[0], down * line, 0, down, output.down),
         }
     hop_down, hop_right = down * lowered.task.hop[0], right * lowered.task.hop[1]
     if lowered.signs:

@@ -18,6 +18,7 @@ class Served(wiring.Component):
 
     def __init__(self, config):
         self._core = Core(config)
+        self._two_ports = config.two_ports
         passed = dict(self._core.signature.members)
         self._inner = ["request", "grant", "write", "urgent", "written"]
         for name in self._inner:
@@ -39,9 +40,10 @@ class Served(wiring.Component):
             m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
 
         # One port: results that cannot wait, reads, other results.
-        m.d.comb += core.grant.eq(self.serve_feed & ~core.urgent)
+        two = self._two_ports
+        m.d.comb += core.grant.eq(self.serve_feed & (two | ~core.urgent))
         m.d.comb += core.written.eq(core.write.any() & (
-            core.urgent | (self.serve_drain & ~core.reads)))
+            core.urgent | (self.serve_drain & (two | ~core.reads))))
         m.d.comb += self.writes.eq(Mux(core.written, core.write, 0))
         return m
 
@@ -123,7 +125,7 @@ class Board:
         await world.settle()
         writes, read = world.get("writes"), self.rng.getrandbits(config.memory_width)
         if world.get("reads"):
-            assert not writes
+            assert config.two_ports or not writes
             place = world.get("read_address") * config.p
             read = sum(word << config.simd * slot for slot, word in enumerate(
                 self.inputs[place:place + config.p]))
