@@ -182,8 +182,8 @@ class Machine:
         self.counts[self.ended][cause] += 1
         self.now += 1
 
-        # The memory serves results that cannot wait, the feeder, other results, and copies; where it
-        # has two ports, results and the feeder together.
+        # The memory serves results that cannot wait, the feeder, other results, and copies; with
+        # two ports, results and the feeder together.
         fed = reads and not urgent
         granted = drain.pending and (self.two_ports or not fed)
         taken = fetch.step(flash.shown > 0, not fed and not drain.pending, idle, released)

@@ -87,7 +87,7 @@ class Job:
                 return cls(opcode, count, bits // 16)
             case Opcode.RESIDENT | Opcode.RESIDENT_FIXED:
                 return cls(opcode, count, bits // config.memory_width)
-            case Opcode.LEVELS | Opcode.STORE | Opcode.HELD:
+            case Opcode.LEVELS | Opcode.STORE | Opcode.KEPT:
                 return cls(opcode, count, 1)
             case Opcode.LEVELS_WIDE:
                 return cls(opcode, count, 2)
@@ -136,7 +136,7 @@ class Fetch:
             if valid:
                 self.head -= 1
                 self.left = self.jobs[self.index].count
-                if not self.head and self.jobs[self.index].opcode == Opcode.HELD:
+                if not self.head and self.jobs[self.index].opcode == Opcode.KEPT:
                     self.weights += self.left
                     self._next()
             return valid

@@ -135,8 +135,8 @@ class XnorArray(wiring.Component):
 
 
 class Popcount(wiring.Component):
-    """One pixel, one channel of `XnorArray`: matching lanes of a word less ``simd // 2``, or 0 where
-    ``keep`` is not set; in three stages, or in two if the ``first`` is left out."""
+    """One pixel, one channel of `XnorArray`: matching lanes of a word less ``simd // 2``, or 0
+    where ``keep`` is not set; in three stages, or in two if the ``first`` is left out."""
     def __init__(self, *, simd, first=True):
         self._simd = simd
         self._first = first
@@ -228,8 +228,8 @@ class Lane(wiring.Component):
 
 
 class DoublingLane(wiring.Component):
-    """As `Lane`, but that words come from registers, a cycle later, ``double`` comes two cycles later
-    than ``keep``, and sums stay."""
+    """As `Lane`, but that words come from registers, a cycle later, ``double`` comes two cycles
+    later than ``keep``, and sums stay."""
     def __init__(self, *, width, simd):
         self._simd = simd
         super().__init__({

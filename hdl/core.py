@@ -12,7 +12,7 @@ from hdl.fixed_unit import FixedUnit
 from hdl.isa import Activation, Cause, Layer
 from hdl.signs import SignDrain, SignLevels
 from hdl.walker import Walker
-from hdl.weights import HELD_BITS, LevelQueue, WeightQueue
+from hdl.weights import KEPT_BITS, LevelQueue, WeightQueue
 
 
 __all__ = ["Core"]
@@ -41,7 +41,7 @@ class Core(wiring.Component):
         It would read; nobody else has the memory in this cycle.
     reads : Out(1)
         It reads ``read_address`` (Out); ``read_data`` (In(memory_width)) comes in the next cycle.
-    held : In
+    kept : In
         With `Config.signs`, as the next two: of `hdl.weights.WeightQueue`.
     sign_write : In(1)
         ``level`` is for `hdl.signs.SignLevels`.
@@ -80,7 +80,7 @@ class Core(wiring.Component):
             "write_data":   Out(config.memory_width),
             "written":      In(1),
         } | ({
-            "held":         In(HELD_BITS),
+            "kept":         In(KEPT_BITS),
             "sign_write":   In(1),
             "back":         In(1),
         } if config.signs else {}))
@@ -169,12 +169,12 @@ class Core(wiring.Component):
     def _connect_signs(self, m):
         """Let layers of `Activation.SIGN` leave their results by a drain of their own."""
         config, layer = self._config, self.layers.payload
-        weights, feeder, engine, array, drain = (
-            getattr(m.submodules, name) for name in ("weights", "feeder", "engine", "array", "drain"))
+        weights, feeder, engine, array, drain = (getattr(m.submodules, name) for name in (
+            "weights", "feeder", "engine", "array", "drain"))
 
         m.submodules.sign_levels = levels = SignLevels(config)
         m.submodules.sign_drain  = signs  = SignDrain(config)
-        m.d.comb += weights.held.eq(self.held)
+        m.d.comb += weights.kept.eq(self.kept)
         m.d.comb += levels.write.eq(self.sign_write)
         m.d.comb += levels.level.eq(self.level)
         for unit in (weights, levels, signs):

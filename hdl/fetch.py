@@ -42,7 +42,7 @@ class Fetch(wiring.Component):
     level_space : In(1)
         Of the level queue, as the next two.
     level_write, level : Out
-    held, sign_write : Out
+    kept, sign_write : Out
         With `Config.signs`: so many weight words are there that stay in the queue; ``level`` is one
         of those that stay.
     request, address, stores, write, write_data : Out
@@ -79,7 +79,7 @@ class Fetch(wiring.Component):
             "write_data":   Out(config.memory_width),
             "grant":        In(1),
             "read_data":    In(config.memory_width),
-        } | ({"held": Out(12), "sign_write": Out(1)} if config.signs else {}))
+        } | ({"kept": Out(12), "sign_write": Out(1)} if config.signs else {}))
 
     def elaborate(self, platform):
         config, halves = self._config, self.halves
@@ -158,8 +158,8 @@ class Fetch(wiring.Component):
                         with m.Case(Opcode.STORE):
                             m.next = "STORE"
                         if config.signs:
-                            with m.Case(Opcode.HELD):
-                                m.d.comb += self.held.eq(count)
+                            with m.Case(Opcode.KEPT):
+                                m.d.comb += self.kept.eq(count)
                                 m.next = "HEAD"
                             with m.Case(Opcode.SIGNS):
                                 m.next = "SIGNS"

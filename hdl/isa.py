@@ -41,7 +41,7 @@ class Opcode(enum.IntEnum):
     STORE    = 8  # ``count`` halfwords follow, for the activation memory from ``address`` on
     HOLD     = 9  # wait until every layer has ended, and the host has granted what was wanted; then
                   # more is wanted if ``count`` is 1. Nothing follows
-    HELD     = 10 # the next ``count`` weight words are in their queue from the start: all of those
+    KEPT     = 10 # the next ``count`` weight words are in their queue from the start: all of those
                   # before the first END stay, and each END goes back to the first
     SIGNS    = 11 # ``count`` levels of 16 bits follow, `GROUP` by `GROUP`, for `Activation.SIGN`;
                   # they stay likewise

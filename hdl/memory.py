@@ -20,8 +20,8 @@ class ActivationMemory(wiring.Component):
     ``read_data`` comes in the next cycle. On iCE40 UltraPlus it is made of SPRAM, which holds
     anything at power-up.
 
-    With `Config.two_ports`, writes go to ``write_address``, and there is a read in every cycle; what
-    is written at the same time reads as anything.
+    With `Config.two_ports`, writes go to ``write_address``, and there is a read in every cycle;
+    what is written at the same time reads as anything.
     """
     def __init__(self, config):
         self._config = config

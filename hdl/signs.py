@@ -62,9 +62,9 @@ class SignLevels(wiring.Component):
 
 
 class SignDrain(wiring.Component):
-    """Takes the sums of one pass, a group of channels of all pixels in a cycle, and writes a bit for
-    each: whether it is 0 or more, with its level. What is pooled keeps the bits of a window until
-    its last pass.
+    """Takes the sums of one pass, a group of channels of all pixels in a cycle, and writes a bit
+    for each: whether it is 0 or more, with its level. What is pooled keeps the bits of a window
+    until its last pass.
 
     Bits leave at once, as words of the pixels or windows that lie side by side, in one address. The
     bits of the first channels of a word clear its others. What is to be written waits in a register

@@ -97,7 +97,7 @@ class Accelerator(wiring.Component):
                      "level"):
             m.d.comb += getattr(core, name).eq(getattr(fetch, name))
         if config.signs:
-            m.d.comb += core.held.eq(fetch.held)
+            m.d.comb += core.kept.eq(fetch.kept)
             m.d.comb += core.sign_write.eq(fetch.sign_write)
             m.d.comb += core.back.eq(fetch.done)
 

@@ -11,7 +11,7 @@ from hdl.isa import GROUP, Head
 __all__ = ["LevelQueue", "WeightQueue"]
 
 
-HELD_BITS = Head["count"].width
+KEPT_BITS = Head["count"].width
 
 
 class WeightQueue(wiring.Component):
@@ -45,7 +45,7 @@ class WeightQueue(wiring.Component):
     data : Out(weight_width)
         The word that was taken last. With `Config.signs`, each `GROUP` of channels comes a cycle
         later than the one before.
-    held : In
+    kept : In
         With `Config.signs`, as the next: so many words are there that were written before.
     back : In(1)
         Nothing is there, and the next word has the place of the first.
@@ -66,7 +66,7 @@ class WeightQueue(wiring.Component):
             "free":      In(1),
             "rewind":    In(1),
             "data":      Out(config.weight_width),
-        } | ({"held": In(HELD_BITS), "back": In(1)} if config.signs else {}))
+        } | ({"kept": In(KEPT_BITS), "back": In(1)} if config.signs else {}))
 
     def elaborate(self, platform):
         config = self._config
@@ -136,10 +136,10 @@ class WeightQueue(wiring.Component):
         m.d.comb += self.spare.eq(~nearly)
 
         if config.signs:
-            with m.If(self.held.any()):
-                m.d.sync += end.eq(end + self.held)
-                m.d.sync += after.eq(after + self.held)
-                m.d.sync += beyond.eq(beyond + self.held)
+            with m.If(self.kept.any()):
+                m.d.sync += end.eq(end + self.kept)
+                m.d.sync += after.eq(after + self.kept)
+                m.d.sync += beyond.eq(beyond + self.kept)
                 m.d.sync += self.readable.eq(1)
             with m.If(self.back):
                 for place_, first in ((oldest, 0), (place, 0), (follows, 1), (end, 0), (after, 1),

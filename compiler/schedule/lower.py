@@ -208,8 +208,8 @@ def by_signs(lowered: Lowered, config: Config) -> Lowered:
         lowered = replace(lowered, kernel=(source.planes, 1))
         most = ((1 << source.planes) - 1) * source.depth * (config.simd // 2)
         if most >= 1 << config.binary_width - 1 or source.planes >= 1 << Layer["height"].width:
-            raise UserError(f"Node {task.name!r}: half sums of all planes of a window must be below "
-                            f"{1 << config.binary_width - 1}, not {most}")
+            raise UserError(f"Node {task.name!r}: half sums of all planes of a window must be "
+                            f"below {1 << config.binary_width - 1}, not {most}")
     window = task.window[1] if lowered.pooled else 1
     together = lowered.pixels // window * output.pixel
     suits = (

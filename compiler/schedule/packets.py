@@ -12,7 +12,7 @@ from compiler.schedule.walk import Descriptor
 from hdl.isa import Activation, Feed, Head, Layer, Loop, Opcode, Target, Walk
 
 
-__all__ = ["MAX_COUNT", "Packet", "encode", "end", "held", "hold", "layer", "levels", "listing",
+__all__ = ["MAX_COUNT", "Packet", "encode", "end", "hold", "kept", "layer", "levels", "listing",
            "resident", "signs", "store", "weights"]
 
 Array = np.ndarray[Any, Any]
@@ -87,9 +87,9 @@ def hold(*, wants: bool) -> Packet:
     return Packet(Opcode.HOLD, int(wants))
 
 
-def held(count: int) -> Packet:
+def kept(count: int) -> Packet:
     """``count`` weight words that are in the queue."""
-    return Packet(Opcode.HELD, count)
+    return Packet(Opcode.KEPT, count)
 
 
 def signs(values: Array) -> Packet:

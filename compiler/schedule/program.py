@@ -98,11 +98,11 @@ def keep(config: Config, layers: Sequence[tuple[Packet, Lowered, Sequence[Tile]]
         if lowered.signs:
             levels = np.concatenate([tile.levels for tile in own])
             resident += [make.signs(part) for part in pieces(levels)]
-            program += [*(make.held(len(part)) for part in pieces(words)), packet]
+            program += [*(make.kept(len(part)) for part in pieces(words)), packet]
             continue
         # The descriptor waits for the layer before, so what the queues hold comes ahead of it.
         some = [[make.levels(np.concatenate([tile.levels for tile in share])),
-                 make.held(sum(len(tile.weights) for tile in share))]
+                 make.kept(sum(len(tile.weights) for tile in share))]
                 for share in shares(own, config)]
         program += [*some[0], packet, *chain(*some[1:])]
     return resident, program

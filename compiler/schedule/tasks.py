@@ -137,7 +137,8 @@ class Task:
     def unfolded(self) -> Task:
         """Return what it is where its input is the windows of the picture."""
         conv, unfold = self.conv, self.unfold
-        assert conv is not None and unfold is not None
+        assert conv is not None
+        assert unfold is not None
         sums = replace(conv, weights=conv.weights.reshape(conv.channels, 1, 1, -1), stride=(1, 1),
                        pads=(0, 0, 0, 0))
         return replace(self, layer=replace(self.layer, sums=sums, input_shape=unfold.made))

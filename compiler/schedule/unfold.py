@@ -1,4 +1,4 @@
-"""Windows of a picture, each as a pixel of its own: a convolution of any kernel becomes one of 1 x 1."""
+"""Windows of a picture, each as a pixel of its own: what makes a convolution one of 1 x 1."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def pictures(lowered: Lowered) -> dict[Loop, Turns]:
         return {
             Loop.DOWN: Turns(lowered.task.window[0], down * line, 0, down),
             Loop.COLUMN: Turns(lowered.columns, step * column, step, 0, side * output.pixel),
-            Loop.ROW: Turns(output.shape[0], hop_down * line, 0, hop_down, output.line),
+            Loop.ROW: Turns(output.shape[0], hop_down * line, 0, hop_down, output.down),
         }
     return {
         Loop.ACROSS: Turns(groups, step * column, step),

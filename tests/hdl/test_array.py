@@ -7,7 +7,6 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth_boards.icebreaker import ICEBreakerPlatform
-
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from hdl.array import Lane, XnorArray

@@ -34,8 +34,8 @@ def layouts(draw, only=None):
     channels = draw(st.sampled_from([1, 3, 4, 5, 31, 32, 33, 70]))
     picture = draw(st.booleans())
     p, simd = draw(WORDS)
-    feed = draw(st.sampled_from([Feed.CHAIN, Feed.WHOLE, Feed.GROUP] if picture and target is Target.OCTETS
-                                else [Feed.CHAIN]))
+    feeds = [Feed.CHAIN, *[Feed.WHOLE, Feed.GROUP] * (picture and target is Target.OCTETS)]
+    feed = draw(st.sampled_from(feeds))
     return Layout(type=kind, shape=(draw(size), draw(size), channels) if picture else (channels,),
                   target=target, p=p, simd=simd, feed=feed,
                   border=draw(st.integers(0, 4)) if picture else 0,
