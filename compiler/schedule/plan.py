@@ -46,7 +46,8 @@ class Schedule:
 
     config: Config
     graph: Graph                     # as it was given
-    parts: Parts                     # of the graph as `place_joins` leaves it
+    placed: Graph                    # as layers run it, with the same answers
+    parts: Parts                     # of that
     layers: tuple[Lowered, ...]
     places: Mapping[str, Placement]  # of the first layer's input, and of what is made or joined
     given: tuple[tuple[Piece, ...], ...]  # parts of the input, as the host writes them
@@ -95,6 +96,7 @@ class Draft:
 
     config: Config
     graph: Graph
+    placed: Graph
     parts: Parts
     layers: tuple[Lowered, ...]
     spans: tuple[Span, ...]             # of the memory that tensors take
@@ -166,7 +168,8 @@ class Draft:
     def _schedule(self, resident: Sequence[Packet], program: Sequence[Packet],
                   resident_octets: int, streamed_octets: int) -> Schedule:
         return Schedule(
-            config=self.config, graph=self.graph, parts=self.parts, layers=self.layers,
+            config=self.config, graph=self.graph, placed=self.placed, parts=self.parts,
+            layers=self.layers,
             places=self.places, given=self.given, left=self.left,
             resident=(*resident, make.end()), program=(*program, make.end()),
             resident_octets=resident_octets, streamed_octets=streamed_octets,
@@ -178,28 +181,36 @@ def draft(graph: Graph, config: Config) -> Draft:
 
     Raises UserError for a network that the accelerator cannot run.
     """
-    parts = split(place_joins(separate_pools(graph, config)))
+    separated = separate_pools(graph, config)
+    if separated is not graph:
+        with suppress(UserError):
+            return drafted(graph, place_joins(separated), config)
+    return drafted(graph, place_joins(graph), config)
+
+
+def drafted(graph: Graph, placed: Graph, config: Config) -> Draft:
+    """Draft ``graph`` in the form in which layers run it."""
+    parts = split(placed)
     tasks = tasks_of(parts)
     regions = regions_of(parts, tasks)
     layers = choose(tasks, regions, config)
     work = tuple(tuple(tiles(lowered, config)) for lowered in layers)
     wholes = layouts(regions, layers)
-    wanted = [Span(region.name, whole.octets, region.first, region.last)
-              for region, whole in zip(regions, wholes, strict=True)]
     try:
-        spans = place(wanted, config)
+        spans = place([Span(region.name, whole.octets, region.first, region.last)
+                       for region, whole in zip(regions, wholes, strict=True)], config)
     except UserError as refusal:
         made = streaming(layers, regions, wholes, [
             sum(tile.weights.size for tile in own) for own in work], config)
         if made is None:
             raise refusal
         places = tensors(regions, wholes, made.spans[:len(regions)]) | dict(made.places)
-        return Draft(config, graph, parts, made.layers, made.spans, places,
+        return Draft(config, graph, placed, parts, made.layers, made.spans, places,
                      tuple(work[number] for number in made.numbers), made.given,
                      left_by(layers, made.numbers, parts), made.holds, made.homes)
     places = tensors(regions, wholes, spans)
     given = places[layers[0].task.layer.input]
-    return Draft(config, graph, parts, layers, spans, places, work,
+    return Draft(config, graph, placed, parts, layers, spans, places, work,
                  ((Piece(given.address, 0, given.octets),),),
                  left_by(layers, range(len(layers)), parts))
 

@@ -45,8 +45,9 @@ def separate_pools(graph: Graph, config: Config) -> Graph:
             continue
         sums = graph[made.inputs[0]]
         if (isinstance(sums, Conv) and len(graph.users(sums)) == 1 and not any(node.pads)
-                and pays(graph, sums, node, config)):
-            return separate_pools(separated(graph, node, made, sums, config), config)
+                and pays(graph, sums, node, config)
+                and (count := parts_of(graph, node, sums, config))):
+            return separate_pools(separated(graph, node, made, sums, count), config)
     return graph
 
 
@@ -71,60 +72,69 @@ def pays(graph: Graph, conv: Conv, pool: MaxPool, config: Config) -> bool:
 
 
 def separated(graph: Graph, pool: MaxPool, made: Threshold | Requantize, conv: Conv,
-              config: Config) -> Graph:
-    """Let layers pool what ``conv`` and ``made`` leave, for some channels at a time."""
-    channels = conv.channels
-    count = parts_of(graph, pool, conv, config)
-    size = channels // count
+              count: int) -> Graph:
+    """Let layers pool what ``conv`` and ``made`` leave, in ``count`` parts of its channels."""
+    size = conv.channels // count
     nodes: list[Node] = []
+    names = []
     for part in range(count):
-        own = slice(part * size, (part + 1) * size)
-        name = f"part{part}"
-        sums, small = conv, made
+        own, name = slice(part * size, (part + 1) * size), f"part{part}"
+        sums, small, last = conv, made, pool.name
         if count > 1:
+            last = free_name(graph, pool.name, name)
             sums = replace(conv, name=free_name(graph, conv.name, name),
                            weights=conv.weights[own],
                            bias=None if conv.bias is None else conv.bias[own])
             small = replace(made, name=free_name(graph, made.name, name), inputs=(sums.name,))
             if isinstance(small, Threshold) and len(small.levels) > 1:
                 small = replace(small, levels=small.levels[own])
-        nodes += [sums, small]
-        nodes += pooled(graph, pool, small, size, name if count > 1 else None)
+        nodes += pooled(graph, pool, sums, small, last)
+        names.append(last)
     if count > 1:
-        parts = tuple(node.name for node in nodes if node.name.startswith(f"{pool.name}.part")
-                      and isinstance(node, Threshold | MaxPool))
-        nodes.append(Concat(name=pool.name, inputs=parts))
+        nodes.append(Concat(name=pool.name, inputs=tuple(names)))
     gone = {conv.name, made.name, pool.name}
     at = graph.nodes.index(pool)
     kept = [node for node in graph.nodes[:at] if node.name not in gone]
     return Graph((*kept, *nodes, *graph.nodes[at + 1:]), name=graph.name)
 
 
-def pooled(graph: Graph, pool: MaxPool, source: Node, channels: int,
-           part: str | None) -> list[Node]:
-    """Return the layer that pools ``source``; the last node has the name of the pool, or of its
-    part."""
-    last = free_name(graph, pool.name, part) if part else pool.name
+def pooled(graph: Graph, pool: MaxPool, sums: Conv, small: Threshold | Requantize,
+           last: str) -> list[Node]:
+    """Return a layer, and one that pools what it leaves, whose last node is called ``last``.
+
+    In place of bits of -1 and +1 there are -1 and 0: the drain makes those as fast as bits
+    (`hdl.isa.Activation.RESCALE`). A window has a 0 if its sum is more than that of all -1.
+    """
     name = free_name(graph, last, "of1")
     kind = graph.type(pool.inputs[0])
-    if isinstance(kind, Binary):
-        size = pool.kernel[0] * pool.kernel[1]
-        ones = np.ones((channels, *pool.kernel, 1), np.int64)
-        return [Conv(name=name, inputs=(source.name,), weights=ones, bits=1, groups=channels,
+    if isinstance(small, Threshold) and isinstance(kind, Binary):
+        levels = np.broadcast_to(small.levels[:, 0], sums.channels)
+        bias = -levels if sums.bias is None else sums.bias - levels
+        signs = free_name(graph, small.name, "less1")
+        ones = np.ones((sums.channels, *pool.kernel, 1), np.int64)
+        return [replace(sums, bias=bias),
+                Requantize(name=signs, inputs=(sums.name,), shift=0, bits=1, signed=True),
+                Conv(name=name, inputs=(signs,), weights=ones, bits=1, groups=sums.channels,
                      stride=pool.stride),
-                Threshold(name=last, inputs=(name,), levels=np.array([[2 - size]]))]
+                Threshold(name=last, inputs=(name,),
+                          levels=np.array([[1 - pool.kernel[0] * pool.kernel[1]]]))]
     assert isinstance(kind, Fixed)
     copy = free_name(graph, last, "of1.copy")
-    return [replace(repeated(name, np.ones(channels, np.int64)), inputs=(source.name,)),
+    return [sums, small,
+            replace(repeated(name, np.ones(sums.channels, np.int64)), inputs=(small.name,)),
             Requantize(name=copy, inputs=(name,), shift=0, bits=kind.bits, signed=kind.signed),
             replace(pool, name=last, inputs=(copy,))]
 
 
 def parts_of(graph: Graph, pool: MaxPool, conv: Conv, config: Config) -> int:
-    """Return in how many parts of its channels a layer is made, so that they fit the memory.
+    """Return in how many parts of its channels a layer is made, so that they fit the memory; 0
+    where they do not.
 
-    A part has whole words of channels. What the host writes is never read twice.
+    A part has whole words of channels. The first layer is never cut, as it may run in stripes.
     """
+    body = places(graph, "integer")["body"]
+    if conv is body[0]:
+        return 1
     (height, width, channels), after = graph.shape(conv.name), graph.shape(pool.name)
     before = graph.shape(conv.inputs[0])
     kind, source = graph.type(pool.inputs[0]), graph.type(conv.inputs[0])
@@ -132,10 +142,9 @@ def parts_of(graph: Graph, pool: MaxPool, conv: Conv, config: Config) -> int:
     room = config.memory_depth * config.memory_width // 8 // SHARE
     whole = height * -(-width // config.p) * config.p * channels
     fitting = [count for count in range(1, channels + 1)
-               if channels % count == 0 and channels // count % config.simd == 0
+               if channels % count == 0 and (count == 1 or channels // count % config.simd == 0)
                and others + whole // count <= room]
-    body = places(graph, "integer")["body"]
-    return fitting[0] if fitting and conv is not body[0] else 1
+    return fitting[0] if fitting else 0
 
 
 def octets(shape: tuple[int, ...], kind: object) -> int:

@@ -23,7 +23,6 @@ from compiler.ir import (
 )
 from compiler.models import DEFAULT, held_back, network
 from compiler.passes import to_integer
-from compiler.passes.place_joins import place_joins
 from compiler.perf import estimate
 from compiler.schedule.fit import arrays, fit
 from compiler.schedule.plan import draft, schedule
@@ -59,7 +58,7 @@ def check(plan, x, form=rtl):
     board, expected = Rtl(plan, form=form), estimate(plan)
     made = board.trace(x)
     assert all(made[name] is not None for name in plan.left)
-    for node, values in golden.trace(place_joins(plan.graph), x):
+    for node, values in golden.trace(plan.placed, x):
         if made.get(node.name) is not None:
             np.testing.assert_array_equal(made[node.name], values, err_msg=node.name)
     assert board.counts == expected.counted

@@ -34,7 +34,7 @@ def check(graph, frames, plan):
     machine = Machine(plan.config, plan.image().to_bytes())
     for frame in frames:
         frame = frame[np.newaxis]
-        tensors = {node.name: x[0] for node, x in golden.trace(graph, frame)}
+        tensors = {node.name: x[0] for node, x in golden.trace(plan.placed, frame)}
         given = on_host(plan.parts.prefix, golden.evaluate(graph.input, frame))[0]
         parts = iter(plan.pack(given))
 

@@ -50,13 +50,14 @@ def networks(draw):
     """A seed, and what `streamed_network` takes."""
     kernel = draw(st.integers(1, 7))
     pads = tuple(draw(st.integers(0, kernel - 1)) for _ in range(4))
-    return draw(st.integers(0, 2**32 - 1)), dict(
-        shape=(draw(st.integers(50, 80)), draw(st.integers(10, 15)),
+    return draw(st.integers(0, 2**32 - 1)), {
+        "shape": (draw(st.integers(50, 80)), draw(st.integers(10, 15)),
                draw(st.sampled_from([2, 3, 3, 4, 5]))),
-        channels=draw(st.sampled_from([3, 8, 32])), kernel=kernel,
-        stride=draw(st.sampled_from([1, 2, 2, 3, 4])), pads=pads,
-        pool=draw(st.sampled_from([None, 2, 3])), kind=draw(st.sampled_from(["bits", "integers"])),
-        input_type=draw(st.sampled_from([Fixed(8, False), Fixed(8), Fixed(3), Binary()])))
+        "channels": draw(st.sampled_from([3, 8, 32])), "kernel": kernel,
+        "stride": draw(st.sampled_from([1, 2, 2, 3, 4])), "pads": pads,
+        "pool": draw(st.sampled_from([None, 2, 3])),
+        "kind": draw(st.sampled_from(["bits", "integers"])),
+        "input_type": draw(st.sampled_from([Fixed(8, False), Fixed(8), Fixed(3), Binary()]))}
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.filter_too_much])
@@ -107,17 +108,17 @@ def test_weights_of_stripes_stay_in_the_memory():
 def test_parts_of_the_input():
     """Each line is given, in order; and the image tells where it lies."""
     rng = np.random.default_rng(2)
-    plan = schedule(streamed_network(rng, (60, 14, 3), stride=2), SMALL)
+    plan = schedule(streamed_network(rng, (61, 14, 3), stride=2), SMALL)
     assert len(plan.given) > 1
     line = plan.input.layout.line
     lines = [at for part in plan.given for piece in part
              for at in range(piece.offset // line, (piece.offset + piece.octets) // line)]
-    assert set(lines) == set(range(60))
+    assert set(lines) == set(range(61))
     told = plan.image().meta["input"]
-    assert told["octets"] == 60 * line
+    assert told["octets"] == 61 * line
     assert told["parts"] == [[[piece.address, piece.offset, piece.octets] for piece in part]
                              for part in plan.given]
-    x = rng.integers(0, 256, (60, 14, 3))
+    x = rng.integers(0, 256, (61, 14, 3))
     packed = plan.input.pack(x)
     assert [[data for _, data in part] for part in plan.pack(x)] == [
         [packed[piece.offset:piece.offset + piece.octets] for piece in part]
