@@ -1,15 +1,15 @@
-"""Quantizes a network of real numbers by dynamic precision.
+"""Quantizes a network of real numbers to integers, each tensor with a fractional length.
 
-A fractional length for each tensor, as in J. Qiu et al., "Going Deeper with Embedded FPGA Platform
-for Convolutional Neural Network", FPGA 2016, section 5: those of weights and of biases by the
-least sum of absolute errors around the one that does not overflow; those of data likewise, layer
-by layer, with all earlier layers already quantized.
+The lengths of dynamic precision are those of J. Qiu et al., "Going Deeper with Embedded FPGA
+Platform for Convolutional Neural Network", FPGA 2016, section 5: those of weights and of biases by
+the least sum of absolute errors around the one that does not overflow; those of data likewise,
+layer by layer, with all earlier layers already quantized. `compiler.passes.precision` has other
+choices.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,7 @@ from compiler.ir import (
 )
 from compiler.passes.average_pools import ones
 from compiler.passes.merge_floats import leads_to_weights, merge_floats, prefix_end
+from compiler.passes.precision import Dynamic, PowerOfTwo, Static, Widths, fitting_length
 from compiler.passes.rewriting import (
     PassError,
     columns,
@@ -47,41 +48,84 @@ from compiler.stages import on_host
 from hdl.fixed import rescale
 
 
-__all__ = ["best_length", "quantize_floats"]
+__all__ = ["MODES", "calibrated", "is_quantized", "quantize_floats", "quantized"]
 
 Array = np.ndarray[Any, Any]
 
 MOST_VALUES = 1 << 25  # of one tensor of calibration data
 
-SEARCH = (0, 1, -1, 2, 3, 4)  # from the fractional length that just does not overflow
+MODES = "dynamic", "static", "power-of-two"  # what `quantized` may do
+MOST_BITS = 8  # of what the fixed-point unit multiplies
 
 
 def quantize_floats(graph: Graph, calibration: Array | None, bits: int) -> Graph:
-    """Quantize weights, biases and data of a network that has no quantizers to ``bits`` bits.
+    """Quantize a network that has no quantizers to ``bits`` bits by dynamic precision.
+
+    As `quantized` does. A network with quantizers, or of one layer that is integer already, is
+    returned as it is.
+    """
+    if is_quantized(graph):
+        return graph
+    return quantized(graph, calibration, Widths.of(bits))
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether a network has quantizers, or needs none since its only layer is integer."""
+    if any(isinstance(node, Quant | Threshold | Requantize) for node in graph.nodes):
+        return True
+    weighted = [node for node in graph.nodes if isinstance(node, Weighted)]
+    return len(weighted) == 1 and bool(weighted[0].bits) and is_small(graph.input.type)
+
+
+def quantized(graph: Graph, calibration: Array | None, widths: Widths,
+              mode: str = "dynamic") -> Graph:
+    """Quantize weights, biases and data of a network that has no quantizers.
 
     Parameters
     ----------
     calibration
         Inputs (batch, ...) from which to learn how large the data are; some hundred will do.
-    bits
-        Of weights, biases and data, 2 to 8. Data behind a Relu, and inputs that are never
-        negative, are unsigned.
+    widths
+        2 to 8 bits each. Data behind a Relu, and inputs that are never negative, are unsigned.
+    mode
+        One of `MODES`. "dynamic": a length for each tensor. "static": one for all weights and
+        biases and one for all data, at which the largest does not overflow. "power-of-two":
+        weights that need no multiplier, whatever the widths of weights are
+        (`compiler.passes.precision.PowerOfTwo`).
 
-    The sums of the last layer stay as they are. A network with quantizers, or of one layer that is
-    integer already, is returned as it is.
+    The sums of the last layer stay as they are. Raises PassError.
     """
-    if any(isinstance(node, Quant | Threshold | Requantize) for node in graph.nodes):
-        return graph
-    weighted = [node for node in graph.nodes if isinstance(node, Weighted)]
-    if len(weighted) == 1 and weighted[0].bits and is_small(graph.input.type):
-        return graph
-    if not 2 <= bits <= 8:
-        raise PassError(f"A network can be quantized to 2 to 8 bits, not {bits}")
+    if mode not in MODES:
+        raise ValueError(f"Mode must be one of {', '.join(MODES)}, not {mode!r}")
+    for bits in (widths.conv, widths.dense, widths.data):
+        if not 2 <= bits <= MOST_BITS:
+            raise PassError(f"A network can be quantized to 2 to {MOST_BITS} bits, not {bits}")
+    x = calibrated(graph, calibration)
+    graph = merge_floats(graph)
+    x = x[:_room(graph)]
+    if mode == "power-of-two":
+        return _Quantizing(graph, PowerOfTwo(widths)).run(x)
+    dynamic = _Quantizing(graph, Dynamic(widths))
+    made = dynamic.run(x)
+    if mode == "dynamic":
+        return made
+    return _Quantizing(graph, Static(widths, _common_length(graph, widths),
+                                     min(dynamic.fitting))).run(x)
+
+
+def calibrated(graph: Graph, calibration: Array | None) -> Array:
+    """Return the inputs to learn from. Raises PassError where there are none."""
     if calibration is None or not len(calibration):
         raise PassError(f"Network {graph.name!r} must have quantizers, or inputs to learn its "
                         f"ranges from (give some with --data), not neither")
-    graph = merge_floats(graph)
-    return _Quantizing(graph, bits).run(calibration[:_room(graph)])
+    return calibration
+
+
+def _common_length(graph: Graph, widths: Widths) -> int:
+    """Return the length at which no weight or bias overflows."""
+    return min(fitting_length(values, value_range(Fixed(widths.weights(node)))[1])
+               for node in graph.nodes if isinstance(node, Weighted)
+               for values in (node.weights, node.bias) if values is not None and values.any())
 
 
 def _room(graph: Graph) -> int:
@@ -109,9 +153,11 @@ class _Data:
 class _Quantizing:
     """Takes the calibration data through a network, and quantizes it node by node."""
 
-    def __init__(self, graph: Graph, bits: int) -> None:
+    def __init__(self, graph: Graph, precision: Dynamic) -> None:
         self.graph = graph
-        self.bits = bits
+        self.precision = precision
+        self.bits = precision.widths.data
+        self.fitting: list[int] = []  # lengths of data at which none overflow
         self.changes: dict[str, list[Node]] = {}
         self.reads: dict[str, tuple[str, ...]] = {}
         self.data: dict[str, _Data] = {}
@@ -135,7 +181,7 @@ class _Quantizing:
             self.data[end.name] = _Data(end.name, x, x.astype(np.int64), 0)
             return
         signed = bool(x.min() < 0)
-        length = _data_length(x, self.bits, signed)
+        length = self._data_length(x, signed)
         made = _input_quantizer(graph, end, length, self.bits, signed)
         self.changes[end.name] = [end, *made]
         self.data[end.name] = _Data(made[-1].name, x, on_host(made, x), length)
@@ -146,7 +192,7 @@ class _Quantizing:
             case Weighted() if leads_to_weights(self.graph, node):
                 self.data[node.name] = self._layer(node, read[0])
             case Weighted():
-                sums, length = _integer_layer(node, read[0], self.bits)
+                sums, length = _integer_layer(node, read[0], self.precision)
                 values = Affine(name=free_name(self.graph, node.name, "values"),
                                 scale=2.0 ** -length)
                 self.changes[node.name] = [sums, values]
@@ -172,7 +218,7 @@ class _Quantizing:
 
     def _layer(self, node: Weighted, read: _Data) -> _Data:
         relus = [step for step in run_behind(self.graph, node) if isinstance(step, Relu)]
-        sums, length = _integer_layer(node, read, self.bits)
+        sums, length = _integer_layer(node, read, self.precision)
         x = golden.evaluate(node, read.x)
         if relus:
             x = golden.evaluate(relus[0], x)
@@ -192,7 +238,7 @@ class _Quantizing:
 
     def _settled(self, sums: Weighted, name: str, x: Array, totals: Array, length: int, *,
                  signed: bool) -> _Data:
-        activation = _activation(name, x, totals, length, Fixed(self.bits, signed))
+        activation = self._activation(name, x, totals, length, Fixed(self.bits, signed))
         self.changes[sums.name] = [sums, activation]
         return _Data(name, x, golden.evaluate(activation, totals), activation.fl)
 
@@ -212,7 +258,7 @@ class _Quantizing:
         x = golden.evaluate(node, *(data.x for data in read))
         x = golden.evaluate(relus[0], x) if relus else x
         name = relus[0].name if relus else free_name(self.graph, node.name, "fixed")
-        length = _data_length(x, self.bits, signed=not relus)
+        length = self._data_length(x, signed=not relus)
         values = [Affine(name=free_name(self.graph, node.name, f"values{at}"),
                          scale=2.0 ** -data.length * data.factor) for at, data in enumerate(read)]
         steps = Affine(name=free_name(self.graph, node.name, "steps"), scale=2.0 ** length)
@@ -224,11 +270,22 @@ class _Quantizing:
                       for value, data in zip(values, read, strict=True))
         return _Data(name, x, on_host((steps, made), one + other), length)
 
+    def _data_length(self, x: Array, signed: bool) -> int:
+        low, high = value_range(Fixed(self.bits, signed))
+        self.fitting.append(fitting_length(x, high))
+        return self.precision.data(x, high, lambda length: np.rint(x * 2.0 ** length).clip(
+            low, high) * 2.0 ** -length)
 
-def _data_length(x: Array, bits: int, signed: bool) -> int:
-    low, high = value_range(Fixed(bits, signed))
-    return best_length(x, high, lambda length: np.rint(x * 2.0 ** length).clip(low, high)
-                       * 2.0 ** -length)
+    def _activation(self, name: str, x: Array, sums: Array, total: int,
+                    kind: Fixed) -> Requantize:
+        """Return the Requantize to ``kind`` of ``sums``, of length ``total``, for the real ``x``.
+        """
+        low, high = value_range(kind)
+        self.fitting.append(fitting_length(x, high))
+        length = self.precision.data(x, high, lambda length: (
+            rescale(sums, total - length, low, high) * 2.0 ** -length), total)
+        return Requantize(name=name, shift=total - length, bits=kind.bits, signed=kind.signed,
+                          fl=length)
 
 
 def _input_quantizer(graph: Graph, last: Node, length: int, bits: int,
@@ -238,51 +295,15 @@ def _input_quantizer(graph: Graph, last: Node, length: int, bits: int,
                        signed=signed, fl=length))
 
 
-def _integer_layer(node: Weighted, read: _Data, bits: int) -> tuple[Weighted, int]:
+def _integer_layer(node: Weighted, read: _Data, precision: Dynamic) -> tuple[Weighted, int]:
     """Return a layer in integers for the data that it reads, and the length of its sums."""
     assert node.bias is not None
-    low, high = value_range(Fixed(bits))
-
-    def integers(values: Array, length: int) -> Array:
-        return np.rint(values * 2.0 ** length).clip(low, high).astype(np.int64)
-
-    def nearest(values: Array, limit: int | None = None) -> int:
-        return best_length(values, high, lambda length: integers(values, length) * 2.0 ** -length,
-                           limit)
-
     weights = node.weights
     if np.ndim(read.factor):
         weights = weights * columns(node, np.asarray(read.factor))
     elif read.factor != 1:
         weights = weights * read.factor
-    weight_length = nearest(weights)
-    total = weight_length + read.length
-    bias = None
-    if node.bias.any():
-        bias_length = nearest(node.bias, total)
-        bias = integers(node.bias, bias_length) << total - bias_length
-    return replace(node, weights=integers(weights, weight_length), bits=bits, bias=bias), total
-
-
-def _activation(name: str, x: Array, sums: Array, sum_length: int, kind: Fixed) -> Requantize:
-    """Return the Requantize of ``sums`` to ``kind`` that comes nearest to the real ``x``."""
-    low, high = value_range(kind)
-    length = best_length(x, high, lambda length: rescale(sums, sum_length - length, low, high)
-                         * 2.0 ** -length, sum_length)
-    return Requantize(name=name, shift=sum_length - length, bits=kind.bits, signed=kind.signed,
-                      fl=length)
-
-
-def best_length(target: Array, high: int, quantized: Callable[[int], Array],
-                limit: int | None = None) -> int:
-    """Return the fractional length, at most ``limit``, whose ``quantized`` values are nearest.
-
-    Nearest is the least sum of absolute differences from ``target``. The search is around the
-    greatest length at which the largest of ``target`` is not beyond the integer ``high``.
-    """
-    largest = float(np.abs(target).max(initial=0))
-    start = math.floor(math.log2(high / largest)) if largest else 0
-    if limit is not None:
-        start = min(start, limit)
-    lengths = [start + step for step in SEARCH if limit is None or start + step <= limit]
-    return min(lengths, key=lambda length: float(np.abs(target - quantized(length)).sum()))
+    made = precision.weights(node, weights)
+    total = made.length + read.length
+    bias = precision.bias(node, total) if node.bias.any() else None
+    return replace(node, weights=made.values, bits=made.bits, bias=bias), total

@@ -4,7 +4,8 @@ import pytest
 from compiler import golden
 from compiler.ir import Affine, ArgMax, Dense, Fixed, Graph, Input, Real, Relu, Requantize
 from compiler.passes import to_integer
-from compiler.passes.quantize_floats import best_length, quantize_floats
+from compiler.passes.precision import best_length
+from compiler.passes.quantize_floats import quantize_floats
 from compiler.passes.rewriting import PassError
 from tests.compiler.passes.networks import affine, bits_in, chain, dense, kinds, norm
 
