@@ -80,7 +80,7 @@ def integer_weights(node: Weighted, graph: Graph) -> Iterator[Wrong]:
     if node.bits is None or node.weights.dtype.kind != "i":
         yield "have integer weights", "real ones"
         return
-    if not 1 <= node.bits <= MAX_BITS:
+    if not 1 <= node.bits <= MAX_BITS + node.shifts:  # 2**7 needs a bit more, but no multiplier
         yield f"have weights of at most {MAX_BITS} bits", node.bits
     low, high = value_range(Binary() if node.bits == 1 else Fixed(node.bits))
     beyond = node.weights[(node.weights < low) | (node.weights > high)]

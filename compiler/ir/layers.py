@@ -51,6 +51,15 @@ class Weighted(Node):
         """Outputs."""
         return int(self.weights.shape[0])
 
+    @property
+    def shifts(self) -> bool:
+        """Whether its products are shifts: the weights are powers of two, 2 or more among them,
+        and their negatives."""
+        if self.bits is None or self.bits < 3:
+            return False
+        sizes = np.abs(self.weights)
+        return bool(sizes.all()) and not (sizes & sizes - 1).any() and int(sizes.max()) > 1
+
     def rows(self, values: Array) -> Array:
         """Return ``values``, one for each output, so that they broadcast over ``weights``."""
         return values.reshape(-1, *[1] * (self.weights.ndim - 1))

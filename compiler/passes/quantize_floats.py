@@ -89,8 +89,8 @@ def quantized(graph: Graph, calibration: Array | None, widths: Widths,
         2 to 8 bits each. Data behind a Relu, and inputs that are never negative, are unsigned.
     mode
         One of `MODES`. "dynamic": a length for each tensor. "static": one for all weights and
-        biases and one for all data, at which the largest does not overflow. "power-of-two":
-        weights that need no multiplier, whatever the widths of weights are
+        biases, and one for all data, answers among them, at which the largest does not overflow.
+        "power-of-two": weights that need no multiplier, whatever the widths of weights are
         (`compiler.passes.precision.PowerOfTwo`).
 
     The sums of the last layer stay as they are. Raises PassError.
@@ -157,7 +157,7 @@ class _Quantizing:
         self.graph = graph
         self.precision = precision
         self.bits = precision.widths.data
-        self.fitting: list[int] = []  # lengths of data at which none overflow
+        self.fitting: list[int] = []  # lengths of data, answers among them, without overflow
         self.changes: dict[str, list[Node]] = {}
         self.reads: dict[str, tuple[str, ...]] = {}
         self.data: dict[str, _Data] = {}
@@ -193,6 +193,8 @@ class _Quantizing:
                 self.data[node.name] = self._layer(node, read[0])
             case Weighted():
                 sums, length = _integer_layer(node, read[0], self.precision)
+                _, high = value_range(Fixed(self.bits))
+                self.fitting.append(fitting_length(golden.evaluate(node, read[0].x), high))
                 values = Affine(name=free_name(self.graph, node.name, "values"),
                                 scale=2.0 ** -length)
                 self.changes[node.name] = [sums, values]

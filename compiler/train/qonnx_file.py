@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorAnnotation, TensorProto, checker, helper, numpy_helper, save
+from onnx import TensorProto
 
+from compiler.qonnx.nodes import DOMAIN, Nodes
 from compiler.train.layers import EPSILON, Layer
 
 
 __all__ = ["write"]
 
 Array = np.ndarray[Any, Any]
-
-DOMAIN = "qonnx.custom_op.general"
-OPSET, QONNX_OPSET, IR_VERSION = 17, 1, 8  # what qonnx and old runtimes read
 
 
 def write(path: Path, layers: Sequence[Layer], shape: tuple[int, int, int], input_bits: int,
@@ -39,44 +36,12 @@ def write(path: Path, layers: Sequence[Layer], shape: tuple[int, int, int], inpu
     graph.add("ArgMax", [x], "class", axis=1, keepdims=0)
     height, width, channels = shape
     sizes = [channels, height, width] if layers[0].weights.ndim == 4 else [math.prod(shape)]
-    made = helper.make_graph(
-        graph.nodes, path.stem,
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *sizes])],
-        [helper.make_tensor_value_info("class", TensorProto.INT64, [1])],
-        [numpy_helper.from_array(array, name) for name, array in graph.arrays.items()])
-    note = TensorAnnotation(tensor_name="x")
-    note.quant_parameter_tensor_names.add(key="finn_datatype", value=f"UINT{input_bits}")
-    made.quantization_annotation.append(note)
-    model = helper.make_model(made, producer_name="xnorloom", ir_version=IR_VERSION, opset_imports=[
-        helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, QONNX_OPSET)])
-    helper.set_model_props(model, {key: value if isinstance(value, str) else json.dumps(value)
-                                   for key, value in facts.items()})
-    checker.check_model(model)
-    save(model, path)
+    graph.save(path, given=("x", [1, *sizes], f"UINT{input_bits}"),
+               made=("class", [1], TensorProto.INT64), facts=facts)
 
 
-class _Graph:
-    """Nodes and constants as they come."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.arrays: dict[str, Array] = {}
-
-    def add(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
-
-    def constant(self, name: str, values: Array) -> str:
-        self.arrays[name] = values.astype(np.float32)
-        return name
-
-    def number(self, value: float) -> str:
-        return self.constant(f"number_{value:g}", np.array(value))
-
-    def quant(self, x: str, name: str, bits: int, scale: float, *, signed: bool) -> str:
-        return self.add("Quant", [x, self.number(scale), self.number(0.0), self.number(bits)],
-                        name, domain=DOMAIN, signed=int(signed), narrow=int(signed),
-                        rounding_mode="ROUND")
+class _Graph(Nodes):
+    """Layers as they come."""
 
     def layer(self, x: str, at: int, layer: Layer) -> str:
         x = self.sums(x, at, layer)
@@ -100,7 +65,8 @@ class _Graph:
         if layer.bits == 1:
             return self.add("BipolarQuant", [made, self.number(1.0)], f"{name}_signs",
                             domain=DOMAIN)
-        return self.quant(made, f"{name}_integers", layer.bits, layer.scale, signed=True)
+        return self.quant(made, f"{name}_integers", layer.bits, layer.scale, signed=True,
+                          narrow=True)
 
     def norm(self, x: str, name: str, values: Mapping[str, Array]) -> str:
         arrays = [self.constant(f"{name}_{key}", values[key])

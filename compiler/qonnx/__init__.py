@@ -1,0 +1,1 @@
+"""Writes networks as QONNX, which `compiler.frontends` and other tools read."""
