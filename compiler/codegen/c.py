@@ -14,8 +14,8 @@ from compiler.ir import Graph
 
 __all__ = ["generate"]
 
-COPIED = ("vectors.h", "windows.h", "kernels.h", "pixels.h", "bytes.h", "activations.h", "pools.h",
-          "trace.h", "main.c", "Makefile")
+COPIED = ("vectors.h", "windows.h", "kernels.h", "pixels.h", "bytes.h", "shifts.h",
+          "activations.h", "pools.h", "trace.h", "main.c", "Makefile")
 
 
 def generate(graph: Graph, out_dir: Path) -> Plan:

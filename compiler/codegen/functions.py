@@ -250,6 +250,9 @@ def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]
             each = layer.channels // stage.window.groups
             apart = stage.window.groups * tables.padded(each) * stride
             sums = f"weight_plane_sums({block}, {apart}, lanes, &view, {layer.bits}, {target});"
+        case Kernel.SHIFTS:
+            flip = "128" if given.signed else "0"
+            sums = f"shift_sums({block}, lanes, &view, {flip}, {target});"
         case _:
             flip = "0x80808080" if given.signed else "0"
             sums = f"{tables.byte_kernel(stage)}({block}, lanes, &view, {flip}, {target});"
@@ -261,7 +264,7 @@ def _looks(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str
     given, window = stage.input, stage.window
     places = "0, 0" if stage.places == (1, 1) else "y, x"
     first = f"group * {stage.seen}" if window.groups > 1 else "0"
-    if stage.kernel is Kernel.BYTES:
+    if given.form is Form.BYTES:
         length = tables.window_bytes(stage)
         source.stage_bytes += length
         pointer = "input" if given.ctype == "uint8_t" else "(const uint8_t *)input"

@@ -13,7 +13,8 @@ from compiler.ir import Binary
 
 __all__ = ["write_source"]
 
-HEADERS = ("net.h", "activations.h", "pixels.h", "bytes.h", "pools.h", "trace.h", "weights.h")
+HEADERS = ("net.h", "activations.h", "pixels.h", "bytes.h", "shifts.h", "pools.h", "trace.h",
+           "weights.h")
 
 
 def write_source(plan: Plan) -> Source:

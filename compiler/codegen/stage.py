@@ -43,6 +43,7 @@ class Kernel(Enum):
     INPUT_PLANES = "input planes"    # weights of 1 bit, inputs of several
     WEIGHT_PLANES = "weight planes"  # inputs of 1 bit, weights of several
     BYTES = "bytes"                  # both of several, or stored as such
+    SHIFTS = "shifts"                # inputs of several, weights that are powers of two
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def wants_bytes(layer: Weighted, kind: TensorType) -> bool:
 def choose_kernel(layer: Weighted, given: Tensor) -> Kernel:
     """Return what runs a layer that reads ``given``."""
     if given.form is Form.BYTES:
-        return Kernel.BYTES
+        return Kernel.SHIFTS if layer.shifts else Kernel.BYTES
     if layer.bits != 1:
         return Kernel.WEIGHT_PLANES
     return Kernel.BINARY if isinstance(given.type, Binary) else Kernel.INPUT_PLANES

@@ -46,16 +46,20 @@ def window_bytes(stage: Stage) -> int:
 
 def block_stride(stage: Stage) -> int:
     """Elements of the weight table between two channels, as the first of a block has it."""
-    return window_bytes(stage) if stage.kernel is Kernel.BYTES else stage.window_words
+    in_bytes = stage.kernel in (Kernel.BYTES, Kernel.SHIFTS)
+    return window_bytes(stage) if in_bytes else stage.window_words
 
 
 def weights(stage: Stage) -> Array:
-    """Weights of a layer: words of 64 bits, or bytes for `Kernel.BYTES`; a group at a time."""
+    """Weights of a layer: words of 64 bits, or bytes for `Kernel.BYTES` and
+    `Kernel.SHIFTS`; a group at a time."""
     layer = stage.layer
     assert layer is not None
     groups = np.split(layer.weights.astype(np.int64), stage.window.groups)
     if stage.kernel is Kernel.BYTES:
         return np.concatenate([_quads(group, stage) for group in groups])
+    if stage.kernel is Kernel.SHIFTS:
+        return np.concatenate([_codes(group, stage) for group in groups])
     if stage.kernel is Kernel.WEIGHT_PLANES:
         assert layer.bits is not None
         return np.concatenate([_lanes(_taps(group >> plane & 1, stage))
@@ -98,13 +102,26 @@ def by_byte(words: Array, stage: Stage) -> Array:
 
 def _quads(group: Array, stage: Stage) -> Array:
     """Bytes of (channels, ...); in each block of channels, four of a row, then by lane."""
+    fours = _rows(group, stage).reshape(padded(len(group)), -1, 4)
+    return np.concatenate([fours[first:first + BLOCK].swapaxes(0, 1).reshape(-1)
+                           for first in range(0, len(fours), BLOCK)])
+
+
+def _codes(group: Array, stage: Stage) -> Array:
+    """Codes of (channels, ...) as shifts.h has them; in each block of channels, by input."""
+    exponents = np.log2(np.abs(group)).astype(np.int64)
+    rows = _rows(exponents | (group < 0) << 3, stage).reshape(padded(len(group)), -1)
+    return np.concatenate([rows[first:first + BLOCK].T.reshape(-1)
+                           for first in range(0, len(rows), BLOCK)])
+
+
+def _rows(group: Array, stage: Stage) -> Array:
+    """Fill (channels, ...) up to whole lanes, and each row of a window up to fours."""
     each = row_bytes(stage)
     rows = group.reshape(len(group), window_bytes(stage) // each, -1)
     filled = np.zeros((padded(len(rows)), rows.shape[1], each), np.int8)
     filled[:len(rows), :, :rows.shape[2]] = rows
-    fours = filled.reshape(len(filled), -1, 4)
-    return np.concatenate([fours[first:first + BLOCK].swapaxes(0, 1).reshape(-1)
-                           for first in range(0, len(fours), BLOCK)])
+    return filled
 
 
 def byte_kernel(stage: Stage) -> str:

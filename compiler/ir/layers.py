@@ -25,6 +25,8 @@ __all__ = ["Add", "AveragePool", "Concat", "Conv", "Dense", "MaxPool", "Pool", "
 
 Array = np.ndarray[Any, Any]
 
+MOST_SHIFTED = 1 << 7  # of weights whose products are shifts
+
 Pair = tuple[int, int]            # along y, along x
 Sides = tuple[int, int, int, int]  # top, left, bottom, right
 
@@ -53,12 +55,13 @@ class Weighted(Node):
 
     @property
     def shifts(self) -> bool:
-        """Whether its products are shifts: the weights are powers of two, 2 or more among them,
+        """Whether its products are shifts: the weights are powers of two, some of them 2 to 128,
         and their negatives."""
         if self.bits is None or self.bits < 3:
             return False
         sizes = np.abs(self.weights)
-        return bool(sizes.all()) and not (sizes & sizes - 1).any() and int(sizes.max()) > 1
+        return (bool(sizes.all()) and not (sizes & sizes - 1).any()
+                and 2 <= int(sizes.max()) <= MOST_SHIFTED)
 
     def rows(self, values: Array) -> Array:
         """Return ``values``, one for each output, so that they broadcast over ``weights``."""

@@ -275,8 +275,8 @@ def test_same_files_twice(tmp_path):
     generate(small_network(), tmp_path / "b")
     names = sorted(file.name for file in (tmp_path / "a").iterdir())
     assert names == ["Makefile", "activations.h", "bytes.h", "kernels.h", "main.c", "net.c",
-                     "net.h", "pixels.h", "pools.h", "trace.h", "vectors.h", "weights.h",
-                     "windows.h"]
+                     "net.h", "pixels.h", "pools.h", "shifts.h", "trace.h", "vectors.h",
+                     "weights.h", "windows.h"]
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
