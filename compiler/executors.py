@@ -14,12 +14,13 @@ import numpy as np
 
 from compiler import golden
 from compiler.errors import UserError
-from compiler.ir import Graph
+from compiler.ir import Flatten, Graph
+from compiler.minifloats import has_minifloats, split_minifloats
 from compiler.stages import split
 
 
 __all__ = ["EXECUTORS", "Executor", "Golden", "Mismatch", "classes_of", "compare", "executor",
-           "known", "votes"]
+           "known", "layers_of", "votes"]
 
 Array = np.ndarray[Any, Any]
 
@@ -31,7 +32,7 @@ EXECUTORS: Mapping[str, str] = {
 
 
 class Executor(Protocol):
-    """Runs one integer network."""
+    """Runs one network, of integers or of minifloats."""
 
     def run(self, x: Array) -> Array:
         """Return what `golden.run` returns for the batch ``x``, (frames, ...)."""
@@ -43,12 +44,20 @@ class Executor(Protocol):
         """
 
 
+def layers_of(graph: Graph) -> list[str]:
+    """Return the tensors that the layers of a network leave, by name."""
+    if has_minifloats(graph):
+        return [node.name for node in split_minifloats(graph).body
+                if not isinstance(node, Flatten)]
+    return [step.output for step in split(graph).body]
+
+
 class Golden:
     """The golden model, which the others are held to."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.layers = [layer.output for layer in split(graph).body]
+        self.layers = layers_of(graph)
 
     def run(self, x: Array) -> Array:
         return golden.run(self.graph, x)

@@ -1,7 +1,9 @@
 """What every operation means, in NumPy. Hardware, C code and passes are all held to it.
 
 Tensors carry a batch axis first and channels last. Integers are exact: products of integers run
-in float64, which holds every integer below 2**53, and come back as int64.
+in float64, which holds every integer below 2**53, and come back as int64. Minifloats are float32
+(binary32 of IEEE 754), and so are sums of them, to which product after product is added in the
+order of the weights; the bias comes last.
 """
 
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from compiler.ir import (
     HighestBit,
     Input,
     MaxPool,
+    Minifloat,
     Node,
     Pool,
     Quant,
@@ -62,16 +65,18 @@ def evaluate(node: Node, *inputs: Array) -> Array:
         case Concat():
             return np.concatenate(inputs, -1)
         case Affine():
-            return x * node.scale + node.offset
+            return wide(x) * node.scale + node.offset
         case BatchNorm():
             deviation = np.sqrt(node.variance + node.epsilon)
-            return (x - node.mean) / deviation * node.gamma + node.beta
+            return (wide(x) - node.mean) / deviation * node.gamma + node.beta
         case Relu():
             return np.maximum(x, 0)
         case Threshold():
             return threshold(x, node.levels)
         case Quant():
             return quantize(x, node)
+        case Minifloat():
+            return minifloat(x, node)
         case Requantize():
             low = -(1 << node.bits - 1) if node.signed else 0
             high = low + (1 << node.bits) - 1
@@ -92,11 +97,37 @@ def weighted(x: Array, node: Weighted) -> Array:
 
 
 def products(x: Array, weights: Array) -> Array:
-    """``x @ weights.T``; int64 where all of it is integer."""
+    """``x @ weights.T``; int64 where all of it is integer, float32 where the weights are."""
+    if weights.dtype == np.float32:
+        return sums_in_order(x, weights)
     made = x.astype(np.float64) @ weights.T.astype(np.float64)
     if x.dtype.kind in "iu" and weights.dtype.kind in "iu":
         made = made.astype(np.int64)
     return made
+
+
+def sums_in_order(x: Array, weights: Array) -> Array:
+    """Add product after product in binary32, each rounded, as each sum is."""
+    inputs = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T, np.float32)
+    sums = np.zeros((len(weights), inputs.shape[1]), np.float32)
+    for values, factors in zip(inputs, weights.T, strict=True):
+        sums += factors[:, None] * values
+    return sums.T.reshape(*x.shape[:-1], len(weights))
+
+
+def wide(x: Array) -> Array:
+    """Return real numbers as float64, in which the host works."""
+    return x.astype(np.float64) if x.dtype == np.float32 else x
+
+
+def minifloat(x: Array, node: Minifloat) -> Array:
+    """The nearest minifloat of each number, as float32."""
+    with np.errstate(over="ignore"):
+        values = x.astype(np.float32).astype(np.float64).clip(-node.most, node.most)
+    _, exponents = np.frexp(values)
+    steps = np.ldexp(1.0, np.maximum(exponents - 1, node.lowest) - node.mantissa)
+    near = (np.rint(values / steps) * steps).clip(-node.most, node.most)
+    return np.where(np.abs(near) < node.least, 0, near).astype(np.float32)
 
 
 def finished(sums: Array, node: Weighted) -> Array:

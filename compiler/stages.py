@@ -28,6 +28,7 @@ from compiler.ir import (
     Graph,
     HighestBit,
     MaxPool,
+    Minifloat,
     Node,
     Quant,
     Real,
@@ -42,7 +43,7 @@ from compiler.ir import (
 from compiler.steps import Joining, Layer, Parts, Pooling, Step, on_host
 
 
-__all__ = ["LEGAL", "Joining", "Layer", "Parts", "Pooling", "StageError", "Step",
+__all__ = ["LEGAL", "MAX_BITS", "Joining", "Layer", "Parts", "Pooling", "StageError", "Step",
            "check_stage", "on_host", "split", "spoken"]
 
 Array = np.ndarray[Any, Any]
@@ -172,6 +173,7 @@ LEGAL: dict[str, dict[str, dict[type[Node], Rule]]] = {
             Relu:        anything,
             Threshold:   anything,
             Quant:       anything,
+            Minifloat:   anything,
             Requantize:  anything,
             ArgMax:      anything,
             HighestBit:  anything,
@@ -220,6 +222,9 @@ def check_stage(graph: Graph, stage: str) -> None:
     """
     if stage not in LEGAL:
         raise ValueError(f"Stage must be one of {', '.join(LEGAL)}, not {stage!r}")
+    if stage == "integer" and any(isinstance(node, Minifloat) for node in graph.nodes):
+        raise StageError(f"Network {graph.name!r} must be of integers to run on the accelerator, "
+                         f"not of minifloats, which run on golden and c")
     if not any(isinstance(node, Weighted) for node in graph.nodes):
         raise StageError(f"Graph {graph.name!r} must have at least one Dense or Conv layer, "
                          f"not none")

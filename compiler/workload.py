@@ -13,7 +13,9 @@ from compiler.datasets import DataError, Dataset
 from compiler.datasets import load as load_data
 from compiler.frontends import load
 from compiler.ir import Binary, Fixed, Graph, Input, Quant, Requantize, Threshold, value_range
+from compiler.minifloats import has_minifloats
 from compiler.passes import to_integer
+from compiler.passes.minifloats import to_minifloats
 
 
 __all__ = ["Workload", "open_workload"]
@@ -27,7 +29,7 @@ SEED = 2016            # of random inputs
 
 @dataclass(frozen=True)
 class Workload:
-    """An integer network, and where its inputs come from."""
+    """A network of integers or of minifloats, and where its inputs come from."""
 
     name: str
     graph: Graph
@@ -50,7 +52,7 @@ class Workload:
 
 def open_workload(model: str | None, data: str | None = None,
                   input_type: str | None = None) -> Workload:
-    """Read a model and make it integer.
+    """Read a model and make it integer, unless it is one of minifloats.
 
     Parameters
     ----------
@@ -66,6 +68,8 @@ def open_workload(model: str | None, data: str | None = None,
     path, own = find(model)
     data = data or own
     graph = load(path, input_type=input_type)
+    if has_minifloats(graph):
+        return Workload(graph.name, to_minifloats(graph), data)
     calibration = None
     if data is not None and wants_calibration(graph):
         learn = load_data(data, split="train")

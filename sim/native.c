@@ -4,19 +4,19 @@
 #include "net.h"
 
 #ifdef NET_TRACE
-static int32_t *trace_end;
+static net_trace_t *trace_end;
 
-void net_trace(int layer, const int32_t *values, size_t count)
+void net_trace(int layer, const net_trace_t *values, size_t count)
 {
     (void)layer;
     memcpy(trace_end, values, count * sizeof *values);
     trace_end += count;
 }
 
-void native_trace(const net_input_t *frames, net_output_t *outputs, size_t count, int32_t *trace);
+void native_trace(const net_input_t *frames, net_output_t *outputs, size_t count, net_trace_t *trace);
 
 /* As native_run; what every layer makes of each frame follows one another in `trace`. */
-void native_trace(const net_input_t *frames, net_output_t *outputs, size_t count, int32_t *trace)
+void native_trace(const net_input_t *frames, net_output_t *outputs, size_t count, net_trace_t *trace)
 {
     trace_end = trace;
     for (size_t i = 0; i < count; i++)

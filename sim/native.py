@@ -13,8 +13,8 @@ from compiler import golden
 from compiler.codegen.c import generate
 from compiler.codegen.tensors import Form, Tensor
 from compiler.errors import UserError
+from compiler.executors import layers_of
 from compiler.ir import Binary, Graph, value_range
-from compiler.stages import split
 from compiler.tools import c_compiler, compile_c
 
 
@@ -22,7 +22,7 @@ __all__ = ["AVX2", "Native", "has_avx2", "pack_bits"]
 
 AVX2 = "-mavx2", "-mpopcnt"  # flags for what most x86 processors can do
 CTYPES = {"uint64_t": np.uint64, "uint32_t": np.uint32, "uint16_t": np.uint16,
-          "uint8_t": np.uint8, "int32_t": np.int32, "int8_t": np.int8}
+          "uint8_t": np.uint8, "int32_t": np.int32, "int8_t": np.int8, "float": np.float32}
 
 
 class Native:
@@ -57,15 +57,16 @@ class Native:
         None stands for one that never is whole: a layer goes right into the pool behind it.
         """
         frames = self.inputs(x)
-        made = [stage.output for stage in self.plan.layers]
+        made = self.plan.traced
         ends = np.cumsum([tensor.count for tensor in made])
-        values = np.empty((len(frames), ends[-1]), np.int32)
+        floats = self.plan.output.form is Form.FLOATS
+        values = np.empty((len(frames), ends[-1]), np.float32 if floats else np.int32)
         self._traced.native_trace(_pointer(frames), _pointer(self._made(len(frames))),
                                   ctypes.c_size_t(len(frames)), _pointer(values))
-        parts = np.split(values.astype(np.int64), ends[:-1], axis=1)
+        parts = np.split(values if floats else values.astype(np.int64), ends[:-1], axis=1)
         found = {tensor.name: part.reshape(-1, *tensor.shape)
                  for tensor, part in zip(made, parts, strict=True)}
-        return {step.output: found.get(step.output) for step in split(self.graph).body}
+        return {name: found.get(name) for name in layers_of(self.graph)}
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Turn a batch into frames of `net_run`: (frames, NET_INPUT_LENGTH) of net_input_t."""
@@ -76,6 +77,8 @@ class Native:
         values = values.reshape(len(values), given.count)
         if given.form is Form.PLANES:
             return pack_bits(values, given)
+        if given.form is Form.FLOATS:
+            return np.ascontiguousarray(values, np.float32)
         low, high = value_range(given.type)
         if values.size and not (low <= values.min() and values.max() <= high):
             raise UserError(f"Values of {given.name!r} must lie between {low} and {high}, "
@@ -83,9 +86,11 @@ class Native:
         return np.ascontiguousarray(values, CTYPES[given.ctype])
 
     def outputs(self, frames: np.ndarray) -> np.ndarray:
-        """Run frames as `inputs` makes them; returns (frames, NET_OUTPUTS) of integers."""
+        """Run frames as `inputs` makes them; returns (frames, NET_OUTPUTS) of numbers."""
         made = self._made(len(frames))
         self._library.native_run(_pointer(frames), _pointer(made), ctypes.c_size_t(len(frames)))
+        if self.plan.output.form is Form.FLOATS:
+            return made
         values = made.astype(np.int64)
         return 2 * values - 1 if isinstance(self.plan.output.type, Binary) else values
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from compiler.codegen.host import has_scores, is_classifier, score_count
+from compiler.codegen.host import Hosted, has_scores, is_classifier, score_count
 from compiler.codegen.plan import Plan
 from compiler.codegen.tensors import Form, Tensor
 from compiler.codegen.text import Source, one_line
 from compiler.ir import Binary, TensorType, value_range
 
 
-__all__ = ["guarded", "write_header"]
+__all__ = ["FLOATS", "guarded", "raw_values", "scores_and_class", "trace_of", "write_header"]
 
 INTERFACE = """\
 #include <stddef.h>
@@ -28,6 +29,27 @@ typedef {input_ctype} net_input_t;
 
 /* The result: {output_name}, {output_meaning}. */
 typedef {output_ctype} net_output_t;
+
+/* Run one frame of NET_INPUT_LENGTH values, and write NET_OUTPUTS of them. */
+void net_run(const net_input_t *input, net_output_t *outputs);
+"""
+
+FLOATS = """\
+#include <stddef.h>
+#include <stdint.h>
+
+#define NET_REAL /* numbers are float */
+#define NET_INPUTS {inputs}
+#define NET_OUTPUTS {outputs}
+#define NET_WEIGHT_BYTES {weight_bytes} /* of constants */
+#define NET_SCRATCH_BYTES {scratch_bytes} /* of stack that net_run() takes for tensors */
+
+/* A frame: {input_name}, which net_run() turns into minifloats. */
+#define NET_INPUT_LENGTH NET_INPUTS
+typedef float net_input_t;
+
+/* The result: {output_name}. */
+typedef float net_output_t;
 
 /* Run one frame of NET_INPUT_LENGTH values, and write NET_OUTPUTS of them. */
 void net_run(const net_input_t *input, net_output_t *outputs);
@@ -63,7 +85,8 @@ TRACE = """\
 #ifdef NET_TRACE
 /* Yours: called after every layer with its tensor. Layers: {names}. */
 #define NET_TRACE_LENGTH {longest}
-void net_trace(int layer, const int32_t *values, size_t count);
+typedef {kind} net_trace_t;
+void net_trace(int layer, const net_trace_t *values, size_t count);
 #endif
 """
 
@@ -76,15 +99,7 @@ def write_header(plan: Plan, source: Source) -> str:
         input_meaning=_meaning(plan.input), input_length=plan.input.length,
         input_ctype=plan.input.ctype, output_name=one_line(plan.output.name),
         output_meaning=_meaning(plan.output), output_ctype=plan.output.ctype)]
-    parts.append(_raw(plan))
-    if has_scores(plan):
-        parts.append(SCORES.format(count=score_count(plan)))
-    if is_classifier(plan):
-        parts.append(CLASSIFY + _class_names(plan))
-    parts.append(TRACE.format(
-        names=", ".join(f"{index} {one_line(stage.output.name)}"
-                        for index, stage in enumerate(plan.layers)),
-        longest=max(stage.output.count for stage in plan.layers)))
+    parts += [raw_values(plan), *scores_and_class(plan), trace_of(plan.traced, "int32_t")]
     return guarded(f"{one_line(plan.graph.name)}: the network in net.c.", "NET_H",
                    "\n".join(parts))
 
@@ -106,7 +121,22 @@ def _meaning(tensor: Tensor) -> str:
     return (f"{height} rows of {width} pixels of {channels} channels{words}; {each}")
 
 
-def _raw(plan: Plan) -> str:
+def scores_and_class(plan: Hosted) -> list[str]:
+    """What is declared of the functions behind `net_run`."""
+    parts = [SCORES.format(count=score_count(plan))] if has_scores(plan) else []
+    return [*parts, CLASSIFY + _class_names(plan)] if is_classifier(plan) else parts
+
+
+def trace_of(tensors: Sequence[Tensor], kind: str) -> str:
+    """What is declared for who looks at the tensors of layers, which are shown as ``kind``."""
+    return TRACE.format(
+        names=", ".join(f"{index} {one_line(tensor.name)}"
+                        for index, tensor in enumerate(tensors)),
+        longest=max(tensor.count for tensor in tensors), kind=kind)
+
+
+def raw_values(plan: Hosted) -> str:
+    """What is declared of a frame as the user has it."""
     given = plan.graph.input
     if not plan.on_host:
         return RAW_IS_INPUT
@@ -123,7 +153,7 @@ def _raw_ctype(kind: TensorType) -> str:
     return "uint8_t" if low >= 0 and high <= 255 else "double"
 
 
-def _class_names(plan: Plan) -> str:
+def _class_names(plan: Hosted) -> str:
     names = plan.graph.meta.get("classes") or ()
     quoted = [f'"{one_line(str(name)).replace(chr(34), "_")}"' for name in names]
     return f"#define NET_CLASS_NAMES {', '.join(quoted)}\n" if quoted else ""

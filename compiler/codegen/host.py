@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from compiler.codegen.plan import Plan
 from compiler.codegen.stage import CodegenError
-from compiler.codegen.tensors import Form
+from compiler.codegen.tensors import Form, Tensor
 from compiler.codegen.text import one_line
 from compiler.ir import (
     Affine,
@@ -18,6 +17,7 @@ from compiler.ir import (
     BatchNorm,
     Binary,
     Flatten,
+    Graph,
     HighestBit,
     Input,
     Node,
@@ -29,13 +29,35 @@ from compiler.ir import (
 )
 
 
-__all__ = ["choose_class", "has_scores", "host_source", "is_classifier",
+__all__ = ["Hosted", "choose_class", "has_scores", "host_source", "is_classifier",
            "score_count"]
 
 Array = np.ndarray[Any, Any]
 
 
-def is_classifier(plan: Plan) -> bool:
+class Hosted(Protocol):
+    """A network in C with nodes that are left to the host on both sides of `net_run`."""
+
+    @property
+    def graph(self) -> Graph: ...
+
+    @property
+    def host_prefix(self) -> tuple[Node, ...]: ...
+
+    @property
+    def suffix(self) -> tuple[Node, ...]: ...
+
+    @property
+    def input(self) -> Tensor: ...
+
+    @property
+    def output(self) -> Tensor: ...
+
+    @property
+    def on_host(self) -> bool: ...
+
+
+def is_classifier(plan: Hosted) -> bool:
     """Whether the last node chooses one of all scores.
 
     Raises CodegenError where it chooses for each of several pixels.
@@ -50,18 +72,18 @@ def is_classifier(plan: Plan) -> bool:
     return True
 
 
-def score_count(plan: Plan) -> int:
+def score_count(plan: Hosted) -> int:
     """Numbers that `net_scores` makes."""
     nodes = plan.suffix[:-1] if is_classifier(plan) else plan.suffix
     return math.prod(plan.graph.shape(nodes[-1].name)) if nodes else plan.output.count
 
 
-def has_scores(plan: Plan) -> bool:
+def has_scores(plan: Hosted) -> bool:
     """Whether real numbers are computed from the outputs of `net_run`."""
     return any(not isinstance(node, ArgMax | HighestBit | Flatten) for node in plan.suffix)
 
 
-def host_source(plan: Plan) -> str | None:
+def host_source(plan: Hosted) -> str | None:
     """Return ``host.c``, or None where nothing is left to the host."""
     functions = []
     if plan.on_host:
@@ -98,7 +120,7 @@ def _summary(node: Node) -> str:
     return doc.splitlines()[0].rstrip(".")
 
 
-def _quantize_input(plan: Plan) -> str:
+def _quantize_input(plan: Hosted) -> str:
     tables: list[str] = []
     target = plan.input
     lines = _passes(plan.host_prefix, plan, "raw[i]", plan.graph.input.shape, "", tables)
@@ -116,7 +138,7 @@ def _quantize_input(plan: Plan) -> str:
         *lines, *store, "    }", "}", ""])
 
 
-def _scores(plan: Plan) -> str:
+def _scores(plan: Hosted) -> str:
     tables: list[str] = []
     nodes = plan.suffix[:-1] if is_classifier(plan) else plan.suffix
     value = "outputs[i] ? 1 : -1" if isinstance(plan.output.type, Binary) else "outputs[i]"
@@ -126,7 +148,7 @@ def _scores(plan: Plan) -> str:
         *lines, "        scores[i] = value;", "    }", "}", ""])
 
 
-def _passes(nodes: tuple[Node, ...], plan: Plan, source: str, shape: tuple[int, ...], prefix: str,
+def _passes(nodes: tuple[Node, ...], plan: Hosted, source: str, shape: tuple[int, ...], prefix: str,
             tables: list[str]) -> list[str]:
     """Statements that apply ``nodes`` to the tensor of elements ``source``.
 
@@ -176,7 +198,7 @@ def _pool(node: Pool, before: tuple[int, ...], shape: tuple[int, ...], seen: str
         f"            {step}", "        }", f"        {made}[i] = {result};", "    }"]
 
 
-def _steps(nodes: tuple[Node, ...], plan: Plan, prefix: str, tables: list[str]) -> list[str]:
+def _steps(nodes: tuple[Node, ...], plan: Hosted, prefix: str, tables: list[str]) -> list[str]:
     """Statements that apply ``nodes`` to ``value``; adds the constants they read to ``tables``."""
     lines = []
     for index, node in enumerate(nodes):

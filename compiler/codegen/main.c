@@ -27,7 +27,11 @@ static void run_frame(void)
 #endif
     net_run(input, outputs);
     for (int i = 0; i < NET_OUTPUTS; i++)
+#ifdef NET_REAL
+        printf("%s%.9g", i ? " " : "", (double)outputs[i]);
+#else
         printf("%s%ld", i ? " " : "", (long)outputs[i]);
+#endif
 #ifdef NET_CLASSIFIES
     const int chosen = net_classify(outputs);
     printf(" -> %d", chosen);

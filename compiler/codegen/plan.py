@@ -53,6 +53,11 @@ class Plan:
         return tuple(stage for stage in self.stages if stage.is_step)
 
     @property
+    def traced(self) -> tuple[Tensor, ...]:
+        """The tensors that the stages of the body make."""
+        return tuple(stage.output for stage in self.layers)
+
+    @property
     def on_host(self) -> bool:
         """Whether the frames of the user become inputs of `net_run` on the host."""
         return bool(self.host_prefix) or isinstance(self.graph.input.type, Binary)

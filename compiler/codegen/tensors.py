@@ -13,7 +13,7 @@ __all__ = ["WORD", "Form", "Tensor", "unit_bits"]
 
 WORD = 64             # bits of what the kernels read
 UNITS = (8, 16, 32)   # shorter words that may hold a pixel
-SIZES = {"uint64_t": 8, "uint32_t": 4, "int32_t": 4, "uint16_t": 2}
+SIZES = {"uint64_t": 8, "float": 4, "uint32_t": 4, "int32_t": 4, "uint16_t": 2}
 
 
 class Form(Enum):
@@ -22,6 +22,7 @@ class Form(Enum):
     PLANES = "planes"    # bits in words, one plane for each bit of a value
     BYTES = "bytes"      # a byte each
     OUTPUTS = "outputs"  # net_output_t each
+    FLOATS = "floats"    # a float each
 
 
 def unit_bits(channels: int) -> int:
@@ -92,6 +93,8 @@ class Tensor:
         match self.form:
             case Form.PLANES:
                 return f"uint{self.unit}_t"
+            case Form.FLOATS:
+                return "float"
             case Form.OUTPUTS if not isinstance(self.type, Binary):
                 return "int32_t"
         return "int8_t" if self.signed and not isinstance(self.type, Binary) else "uint8_t"

@@ -45,6 +45,7 @@ HANDLERS: dict[str, Handler] = {
     "Dropout":            elementwise.dropout,
     "Flatten":            shapes.flatten,
     "Gather":             constants.gather,
+    "FloatQuant":         quant.float_quant,
     "Gemm":               dense.gemm,
     "GlobalAveragePool":  pools.global_average_pool,
     "GlobalMaxPool":      pools.global_max_pool,

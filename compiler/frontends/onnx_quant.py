@@ -1,4 +1,4 @@
-"""Quantizers: QONNX's `BipolarQuant` and `Quant`, FINN's `MultiThreshold`, and ONNX's `Sign`."""
+"""Quantizers: QONNX's `BipolarQuant`, `Quant` and `FloatQuant`, FINN's `MultiThreshold`, `Sign`."""
 
 from typing import Any
 
@@ -7,10 +7,11 @@ import numpy as np
 from compiler.frontends.onnx_site import Site
 from compiler.frontends.onnx_values import Clipped, Constant, Operand, Tensor
 from compiler.frontends.refusal import quoted
-from compiler.ir import Affine, Quant, Threshold
+from compiler.golden import minifloat
+from compiler.ir import Affine, Minifloat, Quant, Real, Threshold
 
 
-__all__ = ["bipolar_quant", "multi_threshold", "quant", "sign", "threshold"]
+__all__ = ["bipolar_quant", "float_quant", "multi_threshold", "quant", "sign", "threshold"]
 
 Array = np.ndarray[Any, Any]
 
@@ -118,6 +119,36 @@ def _quantized_weights(site: Site, weights: Constant, bits: int, signed: bool,
     step = _step(site, weights)
     integers = np.clip(np.rint(weights.values / step), *_limits(bits, signed, narrow))
     return Constant(site.finite(integers * step), step, bits if signed else bits + 1)
+
+
+def float_quant(site: Site) -> Operand:
+    """Rounding to minifloats: saturating, of no scale, and of no numbers but the usual ones."""
+    operand = site.operand(0)
+    sizes = {what: site.scalar(at, what) for at, what in enumerate(
+        ("scale", "exponent bitwidth", "mantissa bitwidth", "exponent bias", "maximum"), 1)}
+    exponent, mantissa = (sizes[f"{what} bitwidth"] for what in ("exponent", "mantissa"))
+    if not exponent.is_integer() or not mantissa.is_integer():
+        raise site.refusal(f"must have whole bits of exponent and mantissa, not {exponent} and "
+                           f"{mantissa}")
+    name = site.builder.free(site.output)
+    made = Minifloat(name=name, exponent=int(exponent), mantissa=int(mantissa))
+    made.result(((1,), Real()))
+    needs = {"scale": 1.0, "exponent bias": float(1 - made.lowest)}
+    for what, need in needs.items():
+        if sizes[what] != need:
+            raise site.refusal(f"must have {need:g} as its {what}, not {sizes[what]:g}")
+    if sizes["maximum"] < made.most:
+        raise site.refusal(f"must have a maximum of {made.most:g}, the greatest number of its "
+                           f"bits, not {sizes['maximum']:g}")
+    for flag, value in (("has_inf", 0), ("has_nan", 0), ("has_subnormal", 0), ("saturation", 1)):
+        if site.integer(flag, value) != value:
+            raise site.refusal(f"must have {flag} = {value}, not {site.integer(flag, value)}")
+    mode = site.text("rounding_mode", "ROUND").upper()
+    if mode not in _ROUNDING:
+        raise site.refusal(f"must round half to even (rounding_mode ROUND), not {quoted(mode)}")
+    if isinstance(operand, Constant):
+        return Constant(minifloat(operand.values, made).astype(np.float64))
+    return site.emit(Minifloat, operand, exponent=made.exponent, mantissa=made.mantissa)
 
 
 def multi_threshold(site: Site) -> Operand:

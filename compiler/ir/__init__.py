@@ -23,6 +23,7 @@ from compiler.ir.operations import (
     Flatten,
     HighestBit,
     Input,
+    Minifloat,
     Node,
     Quant,
     Relu,
@@ -43,5 +44,5 @@ from compiler.ir.types import (
 
 __all__ = ["Add", "Affine", "ArgMax", "AveragePool", "BatchNorm", "Binary", "Concat", "Conv",
            "Dense", "Fixed", "Flatten", "Graph", "GraphError", "HighestBit", "Input", "MaxPool",
-           "Node", "Pool", "Quant", "Real", "Relu", "Requantize", "Result", "Sum", "TensorType",
-           "Threshold", "Weighted", "value_range"]
+           "Minifloat", "Node", "Pool", "Quant", "Real", "Relu", "Requantize", "Result", "Sum",
+           "TensorType", "Threshold", "Weighted", "value_range"]

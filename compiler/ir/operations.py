@@ -11,10 +11,14 @@ import numpy as np
 from compiler.ir.types import Binary, Fixed, GraphError, Real, Result, Sum, TensorType
 
 
-__all__ = ["Affine", "ArgMax", "BatchNorm", "Flatten", "HighestBit", "Input", "Node", "Quant",
-           "Relu", "Requantize", "Threshold"]
+__all__ = ["Affine", "ArgMax", "BatchNorm", "Flatten", "HighestBit", "Input", "Minifloat",
+           "Node", "Quant", "Relu", "Requantize", "Threshold"]
 
 Array = np.ndarray[Any, Any]
+
+EXPONENT_BITS = 2, 6     # of a minifloat: products, and sums of them, are within binary32
+MOST_MANTISSA_BITS = 11  # ... and products are exact
+
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,6 +154,47 @@ class Quant(Node):
         if not self.scale > 0:
             raise GraphError(f"Node {self.name!r}: scale must be positive, not {self.scale}")
         return shape, Real()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Minifloat(Node):
+    """Round half to even to floating point of a sign, and ``exponent`` and ``mantissa`` bits.
+
+    As QONNX's `FloatQuant`, saturating and without subnormal numbers: what ``x`` as binary32 of
+    IEEE 754 is nearest to, of 0 and of ``(1 + f / 2**mantissa) * 2**e`` with ``e`` from
+    ``1 - bias`` to ``2**exponent - 1 - bias``. Rounding is to the step of these numbers; what is
+    below the least of them then is 0.
+    """
+
+    exponent: int
+    mantissa: int
+
+    @property
+    def bits(self) -> int:
+        return 1 + self.exponent + self.mantissa
+
+    @property
+    def lowest(self) -> int:
+        """The exponent ``e`` of the least number."""
+        return 2 - (1 << self.exponent - 1)
+
+    @property
+    def least(self) -> float:
+        """The least number above 0."""
+        return 2.0 ** self.lowest
+
+    @property
+    def most(self) -> float:
+        """The greatest number."""
+        return 2.0 ** (1 << self.exponent - 1) * (2 - 2.0 ** -self.mantissa)
+
+    def result(self, *inputs: Result) -> Result:
+        low, high = EXPONENT_BITS
+        if not low <= self.exponent <= high or not 1 <= self.mantissa <= MOST_MANTISSA_BITS:
+            raise GraphError(f"Node {self.name!r}: a minifloat must have {low} to {high} bits of "
+                             f"exponent and 1 to {MOST_MANTISSA_BITS} of mantissa, "
+                             f"not {self.exponent} and {self.mantissa}")
+        return super().result(*inputs)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -25,6 +25,7 @@ from compiler.ir import (
     Flatten,
     Graph,
     MaxPool,
+    Minifloat,
     Node,
     Quant,
     Relu,
@@ -48,7 +49,7 @@ from compiler.stages import on_host
 from hdl.fixed import rescale
 
 
-__all__ = ["MODES", "calibrated", "is_quantized", "quantize_floats", "quantized"]
+__all__ = ["MODES", "calibrated", "is_quantized", "quantize_floats", "quantized", "room"]
 
 Array = np.ndarray[Any, Any]
 
@@ -71,7 +72,7 @@ def quantize_floats(graph: Graph, calibration: Array | None, bits: int) -> Graph
 
 def is_quantized(graph: Graph) -> bool:
     """Whether a network has quantizers, or needs none since its only layer is integer."""
-    if any(isinstance(node, Quant | Threshold | Requantize) for node in graph.nodes):
+    if any(isinstance(node, Quant | Threshold | Requantize | Minifloat) for node in graph.nodes):
         return True
     weighted = [node for node in graph.nodes if isinstance(node, Weighted)]
     return len(weighted) == 1 and bool(weighted[0].bits) and is_small(graph.input.type)
@@ -102,7 +103,7 @@ def quantized(graph: Graph, calibration: Array | None, widths: Widths,
             raise PassError(f"A network can be quantized to 2 to {MOST_BITS} bits, not {bits}")
     x = calibrated(graph, calibration)
     graph = merge_floats(graph)
-    x = x[:_room(graph)]
+    x = x[:room(graph)]
     if mode == "power-of-two":
         return _Quantizing(graph, PowerOfTwo(widths)).run(x)
     dynamic = _Quantizing(graph, Dynamic(widths))
@@ -128,7 +129,7 @@ def _common_length(graph: Graph, widths: Widths) -> int:
                for values in (node.weights, node.bias) if values is not None and values.any())
 
 
-def _room(graph: Graph) -> int:
+def room(graph: Graph) -> int:
     """Return how many inputs can be looked at, given the memory that the largest layer takes."""
     largest = max(math.prod(graph.shape(node.name)[:-1]) * node.fan_in
                   if isinstance(node, Weighted) else math.prod(graph.shape(node.name))

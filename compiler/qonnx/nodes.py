@@ -47,6 +47,11 @@ class Nodes:
                         name, domain=DOMAIN, signed=int(signed), narrow=int(narrow),
                         rounding_mode="ROUND")
 
+    def float_quant(self, x: str, name: str, exponent: int, mantissa: int, most: float) -> str:
+        numbers = 1.0, exponent, mantissa, (1 << exponent - 1) - 1, most
+        return self.add("FloatQuant", [x, *map(self.number, numbers)], name, domain=DOMAIN,
+                        has_inf=0, has_nan=0, has_subnormal=0, saturation=1, rounding_mode="ROUND")
+
     def save(self, path: Path, *, given: tuple[str, Sequence[int], str | None],
              made: tuple[str, Sequence[int], int], facts: Mapping[str, Any]) -> None:
         """Write all of it to ``path``, whole or not at all.

@@ -25,6 +25,7 @@ from compiler.ir import (
     Graph,
     Input,
     MaxPool,
+    Minifloat,
     Node,
     Pool,
     Relu,
@@ -103,6 +104,10 @@ class _Writer:
                 self.nodes.quant(x, node.name, node.bits, 2.0 ** (node.shift - length),
                                  signed=node.signed)
                 length -= node.shift
+            case Minifloat():
+                self.nodes.float_quant(self.plain(node.inputs[0]), node.name, node.exponent,
+                                       node.mantissa, node.most)
+                length = 0
             case Flatten():
                 if len(self.graph.shape(node.inputs[0])) == 3:
                     x = self.nodes.add("Transpose", [x], self.free(node.name, "rows"),
@@ -184,11 +189,17 @@ class _Writer:
         name, step = self.free(node.name, "integers"), 2.0 ** -length
         match node.bits:
             case None:
-                return made
+                form = self._minifloat()
+                return made if form is None else self.nodes.float_quant(
+                    made, name, form.exponent, form.mantissa, form.most)
             case 1:
                 return self.nodes.add("BipolarQuant", [made, self.nodes.number(step)], name,
                                       domain=DOMAIN)
         return self.nodes.quant(made, name, node.bits, step, signed=True)
+
+    def _minifloat(self) -> Minifloat | None:
+        """The form of all minifloats, which weights have, too."""
+        return next((node for node in self.graph.nodes if isinstance(node, Minifloat)), None)
 
     def _pool(self, node: Pool, x: str) -> None:
         kind, more = "MaxPool", {}

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from compiler.errors import UserError
-from compiler.ir import Binary, Conv, Fixed, MaxPool, TensorType
+from compiler.ir import Binary, Conv, Fixed, MaxPool, TensorType, value_range
 from compiler.schedule.layout import Layout
 from compiler.schedule.unfold import Unfold
-from compiler.stages import Joining, Layer, Parts, Pooling, Step
+from compiler.stages import MAX_BITS, Joining, Layer, Parts, Pooling, Step
 from hdl.config import Config
 from hdl.isa import Feed, Target
 
@@ -195,6 +195,7 @@ def tasks_of(parts: Parts) -> tuple[Task, ...]:
             if step.add:
                 raise UserError(f"Node {step.add.name!r} must be part of a layer's weights, as the "
                                 f"accelerator adds nothing else, not an Add")
+            check_weights(step)
             tasks.append(Task(step, ()))
         elif isinstance(step, Pooling):
             at = next((at for at, task in enumerate(tasks) if task.output == step.input), None)
@@ -209,6 +210,15 @@ def tasks_of(parts: Parts) -> tuple[Task, ...]:
 def read_by(step: Step) -> tuple[str, ...]:
     """Return the tensors that a step reads."""
     return step.inputs if isinstance(step, Joining) else (step.input,)
+
+
+def check_weights(layer: Layer) -> None:
+    """Refuse weights that no octet holds: those of 2**7 among powers of two."""
+    highest = int(layer.sums.weights.max())
+    if highest > value_range(Fixed(MAX_BITS))[1]:
+        raise UserError(f"{type(layer.sums).__name__} {layer.name!r} must have weights of at most "
+                        f"{MAX_BITS} bits on the accelerator, whose fixed-point unit multiplies, "
+                        f"not {highest}: run it in C, or quantize it with --mode dynamic")
 
 
 def check_pool(step: Pooling, task: Task) -> None:
