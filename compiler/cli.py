@@ -12,6 +12,7 @@ from rich.console import Console
 
 from boards.catalogue import BOARDS
 from compiler import build as building
+from compiler import quantize as quantizing
 from compiler import train as training
 from compiler.check import check as refusals_of
 from compiler.cost import cost as cost_of
@@ -201,6 +202,47 @@ def run(model: str, input: str, name: str, index: int, data: str | None,
         click.echo(f"class {classes_of(answer[None])[0]}")
     if given.labels is not None:
         click.echo(f"label {given.labels[index]}")
+
+
+@commands.command()
+@click.argument("model")
+@click.option("--data", required=True, metavar="DATA",
+              help="Inputs with labels, as for `build`: a training part to learn ranges from, and "
+              "a test part.")
+@click.option("--mode", type=click.Choice(quantizing.MODES), default="dynamic", show_default=True,
+              help="Fixed point of a length for each tensor, or of one for all; floating point; "
+              "or weights that only shift.")
+@click.option("--bits", type=int, default=8, show_default=True, metavar="N",
+              help="Of weights and data; the most of them with --error-margin.")
+@click.option("--error-margin", "margin", type=float, metavar="P",
+              help="Take the fewest bits by which no more than P points of accuracy are lost.")
+@click.option("--samples", type=click.IntRange(min=1), metavar="N",
+              help="How many inputs of the test part to look at.  [default: all]")
+@click.option("-o", "--out", metavar="FILE",
+              help="The .onnx file.  [default: MODEL's name and the mode]")
+@click.option("--c", "c_dir", metavar="DIR", help="Write C to this folder, too.")
+@input_option
+def quantize(model: str, data: str, mode: str, bits: int, margin: float | None,
+             samples: int | None, out: str | None, c_dir: str | None,
+             input_type: str | None) -> None:
+    """Make a network of few bits of one of floating point, and write it as QONNX.
+
+    All other commands take the file. Fixed point of 8 bits and fewer runs on boards and in C;
+    minifloats, and weights of powers of two, which need no multiplier, run in C.
+
+    \b
+    Examples:
+      python -m compiler quantize my.onnx --data mnist_folder
+      python -m compiler quantize my.onnx --data mnist_folder --error-margin 1
+      python -m compiler quantize my.onnx --data mnist_folder --mode power-of-two --c my_c
+    """
+    made = quantizing.quantize(model, data, out, mode=mode, bits=bits, margin=margin,
+                               samples=samples, c_dir=c_dir, input_type=input_type,
+                               progress=terminal())
+    for line in made.lines():
+        click.echo(line)
+    click.echo(f"{made.path} is written; hold C to it with `python -m compiler verify {made.path} "
+               f"--on c --data {data}`")
 
 
 @commands.command()

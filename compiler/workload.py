@@ -22,7 +22,7 @@ __all__ = ["Workload", "open_workload"]
 
 Array = np.ndarray[Any, Any]
 
-CALIBRATION = 512      # inputs from which a network without quantizers learns its precisions
+CALIBRATION = 500      # inputs from which a network without quantizers learns its precisions
 PIXEL = 0, 255         # of random inputs where the network does not say
 SEED = 2016            # of random inputs
 

@@ -14,7 +14,7 @@ from compiler.ir import Graph
 from compiler.minifloats import has_minifloats
 
 
-__all__ = ["generate"]
+__all__ = ["generate", "needs"]
 
 COPIED = ("vectors.h", "windows.h", "kernels.h", "pixels.h", "bytes.h", "shifts.h",
           "activations.h", "pools.h", "trace.h", "main.c", "Makefile")
@@ -48,6 +48,15 @@ def generate(graph: Graph, out_dir: Path) -> Plan | FloatPlan:
         else:
             (out_dir / name).write_text(text)
     return plan
+
+
+def needs(graph: Graph) -> tuple[int, int]:
+    """Return how many products of a frame need a multiplier in C, and its bytes of constants."""
+    if has_minifloats(graph):
+        floats = make_float_plan(graph)
+        return floats.multiplications, floats.weight_bytes
+    plan = make_plan(graph)
+    return plan.multiplications, write_source(plan).weight_bytes
 
 
 def integer_files(plan: Plan) -> dict[str, str | None]:

@@ -73,6 +73,18 @@ class FloatPlan:
         """The tensors that the layers make."""
         return tuple(self.tensor(node) for node in self.body if not isinstance(node, Flatten))
 
+    @property
+    def multiplications(self) -> int:
+        """Products of a frame that need a multiplier."""
+        return sum(math.prod(self.graph.shape(node.name)[:-1]) * node.weights.size
+                   for node in self.body if isinstance(node, Weighted))
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of constants."""
+        return BYTES * sum(node.weights.size + node.channels for node in self.body
+                           if isinstance(node, Weighted))
+
     def tensor(self, node: Node) -> Tensor:
         return Tensor(node.name, self.graph.shape(node.name), Real(), Form.FLOATS)
 
@@ -133,8 +145,6 @@ def float_files(plan: FloatPlan) -> dict[str, str | None]:
     """Return the files of a network by name."""
     tables: list[str] = []
     lines = [line for at, node in enumerate(plan.body) for line in _steps(plan, at, node, tables)]
-    weights = sum(node.weights.size + node.channels for node in plan.body
-                  if isinstance(node, Weighted))
     scratch = sum(plan.slots.values())
     arrays = [f"    float {name}[{size}];" for name, size in plan.slots.items()]
     net = [f"/* {one_line(plan.graph.name)}: made by xnorloom, not to be edited. */",
@@ -144,16 +154,16 @@ def float_files(plan: FloatPlan) -> dict[str, str | None]:
            *arrays, *lines, "}"]
     if is_classifier(plan) and not has_scores(plan):
         net += ["", choose_class(plan.suffix[-1], "outputs").rstrip()]
-    return {"net.h": _header(plan, BYTES * weights, BYTES * scratch),
+    return {"net.h": _header(plan, BYTES * scratch),
             "net.c": "\n".join(net) + "\n",
             "weights.h": guarded("Constants, in the order in which the layers read them.",
                                  "NET_WEIGHTS_H", "\n".join(tables)),
             "host.c": host_source(plan)}
 
 
-def _header(plan: FloatPlan, weight_bytes: int, scratch_bytes: int) -> str:
+def _header(plan: FloatPlan, scratch_bytes: int) -> str:
     parts = [FLOATS.format(
-        inputs=plan.input.count, outputs=plan.output.count, weight_bytes=weight_bytes,
+        inputs=plan.input.count, outputs=plan.output.count, weight_bytes=plan.weight_bytes,
         scratch_bytes=scratch_bytes, input_name=one_line(plan.input.name),
         output_name=one_line(plan.output.name)), raw_values(plan), *scores_and_class(plan)]
     parts.append(trace_of(plan.traced, "float"))

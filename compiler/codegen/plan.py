@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from compiler.codegen.stage import CodegenError, Stage, check_products, wants_bytes
+from compiler.codegen.stage import CodegenError, Kernel, Stage, check_products, wants_bytes
 from compiler.codegen.tensors import Form, Tensor
 from compiler.ir import (
     Binary,
@@ -56,6 +57,12 @@ class Plan:
     def traced(self) -> tuple[Tensor, ...]:
         """The tensors that the stages of the body make."""
         return tuple(stage.output for stage in self.layers)
+
+    @property
+    def multiplications(self) -> int:
+        """Products of a frame that need a multiplier."""
+        return sum(math.prod(stage.places) * stage.layer.weights.size for stage in self.stages
+                   if stage.layer and stage.kernel is Kernel.BYTES)
 
     @property
     def on_host(self) -> bool:

@@ -126,7 +126,9 @@ class PowerOfTwo(Dynamic):
         lowest = int(exponents.min())
         powers = np.where(values < 0, -1, 1) << exponents - lowest
         span = int(exponents.max()) - lowest
-        return Integers(powers, span + 2 if span else 1, -lowest)
+        if not span:  # a bit of room, so that they are no bits of -1 and +1
+            powers, span, lowest = 2 * powers, 1, lowest - 1
+        return Integers(powers, span + 2, -lowest)
 
     def bias(self, node: Weighted, total: int) -> Array:
         assert node.bias is not None

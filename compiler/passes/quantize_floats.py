@@ -119,6 +119,8 @@ def calibrated(graph: Graph, calibration: Array | None) -> Array:
     if calibration is None or not len(calibration):
         raise PassError(f"Network {graph.name!r} must have quantizers, or inputs to learn its "
                         f"ranges from (give some with --data), not neither")
+    if not np.isfinite(calibration).all():
+        raise PassError("Inputs to learn ranges from must be finite, not infinite or NaN")
     return calibration
 
 
