@@ -23,8 +23,7 @@ Array = np.ndarray[Any, Any]
 
 SEARCH = (0, 1, -1, 2, 3, 4)  # from the fractional length that just does not overflow
 
-HIGHEST_EXPONENT = -1  # of weights that are powers of two
-EXPONENTS = 8          # of them: with a sign, 4 bits
+EXPONENTS = 8  # of weights that are powers of two: with a sign, 4 bits
 
 
 @dataclass(frozen=True)
@@ -110,15 +109,13 @@ class PowerOfTwo(Dynamic):
 
     Ristretto's ``integer_power_of_2_weights`` (P. Gysel, "Ristretto: Hardware-Oriented
     Approximation of Convolutional Neural Networks", 2016, section 6.3): ``k`` is ``log2(abs(w))``,
-    rounded, between -8 and -1; 0 counts as positive. Where all weights of a layer are smaller than
-    that, its eight exponents end with the one of the largest.
+    rounded, one of eight; 0 counts as positive. Ristretto has -8 to -1 everywhere; here each layer
+    has eight that end with that of its largest weight, as each has a length of its own.
     """
 
     def weights(self, node: Weighted, values: Array) -> Integers:
         sizes = np.abs(values)
-        highest = HIGHEST_EXPONENT
-        if sizes.any():
-            highest = min(highest, int(np.rint(np.log2(sizes.max()))))
+        highest = int(np.rint(np.log2(sizes.max()))) if sizes.any() else 0
         lowest = highest - EXPONENTS + 1
         exponents = np.full(values.shape, lowest)
         seen = sizes > 0

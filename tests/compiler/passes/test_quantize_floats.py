@@ -2,10 +2,21 @@ import numpy as np
 import pytest
 
 from compiler import golden
-from compiler.ir import Affine, ArgMax, Dense, Fixed, Graph, Input, Real, Relu, Requantize
+from compiler.ir import (
+    Affine,
+    ArgMax,
+    Dense,
+    Fixed,
+    Graph,
+    Input,
+    Real,
+    Relu,
+    Requantize,
+    Weighted,
+)
 from compiler.passes import to_integer
-from compiler.passes.precision import best_length
-from compiler.passes.quantize_floats import quantize_floats
+from compiler.passes.precision import Widths
+from compiler.passes.quantize_floats import quantize_floats, quantized
 from compiler.passes.rewriting import PassError
 from tests.compiler.passes.networks import affine, bits_in, chain, dense, kinds, norm
 
@@ -89,18 +100,49 @@ def test_integer_network_of_one_layer_stays():
     assert quantize_floats(before, None, 8) is before
 
 
-@pytest.mark.parametrize(("values", "length"), [
-    ([100.0], 0), ([127.0, 1.0], 0), ([0.5], 7), ([0.0], 0), ([1000.0], -3),
-    ([0.3] * 1000 + [1.1], 8),  # one value saturates for the sake of all others
+@pytest.mark.parametrize(("mode", "low", "high"), [
+    ("static", 8, 8), ("static", 6, 6), ("power-of-two", 2, 8),
 ])
-def test_best_length(values, length):
-    values = np.array(values)
+def test_modes(task, network, mode, low, high):
+    """Widths of weights count for nothing where they are powers of two."""
+    x, labels = task
+    widths = Widths(low, low, high)
+    made = quantized(network(Real()), x[:500], widths, mode)
+    after = to_integer(made)
+    assert (golden.run(after, x[2000:]) == labels[2000:]).mean() >= 0.9
+    assert all(node.shifts == (mode == "power-of-two") for node in after.nodes
+               if isinstance(node, Weighted))
 
-    def quantized(length):
-        return np.rint(values * 2.0 ** length).clip(-128, 127) * 2.0 ** -length
 
-    assert best_length(values, 127, quantized) == length
+def test_static_has_one_length_for_data_and_one_for_weights(task, network):
+    made = quantized(network(Real()), task[0][:500], Widths.of(8), "static")
+    data = {node.fl for node in made.nodes if isinstance(node, Requantize)}
+    first, last = (node for node in made.nodes if isinstance(node, Dense))
+    assert len(data) == 1
+    length, = data
+    total = made["relu"].shift + length
+    values = next(node for node in made.nodes if node.name == "b.values")
+    assert values.scale == 2.0 ** -total
+    largest = max(np.abs(node.weights).max() for node in (first, last))
+    assert 64 <= largest <= 128
 
 
-def test_best_length_has_a_limit():
-    assert best_length(np.array([0.3]), 127, lambda length: np.array([0.3]), limit=2) <= 2
+def test_widths_of_parts(task, network):
+    made = quantized(network(Real()), task[0][:500], Widths(conv=2, dense=3, data=5))
+    assert {node.bits for node in made.nodes if isinstance(node, Dense)} == {3}
+    assert {node.bits for node in made.nodes if isinstance(node, Requantize)} == {5}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_inputs_are_finite(network, value):
+    x = np.ones((3, FEATURES))
+    x[1, 2] = value
+    with pytest.raises(PassError, match="^Inputs to learn ranges from must be finite, "
+                                        "not infinite or NaN$"):
+        to_integer(network(Real()), x)
+
+
+def test_mode():
+    with pytest.raises(ValueError, match="^Mode must be one of dynamic, static, power-of-two, "
+                                         "not 'ternary'$"):
+        quantized(chain(bits_in(2), dense([[1, -1]])), None, Widths.of(8), "ternary")
