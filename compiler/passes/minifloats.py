@@ -16,6 +16,7 @@ from compiler.ir import (
     Graph,
     Minifloat,
     Node,
+    Real,
     Relu,
     Weighted,
 )
@@ -46,9 +47,12 @@ def quantize_minifloats(graph: Graph, calibration: Array | None, bits: int) -> G
     Raises PassError.
     """
     x = calibrated(graph, calibration)
-    graph = merge_floats(rewrite(graph, {node.name: _mean(graph, node) for node in graph.nodes
-                                         if isinstance(node, AveragePool)
-                                         and leads_to_weights(graph, node)}))
+    changes: dict[str, list[Node]] = {
+        node.name: _mean(graph, node) for node in graph.nodes
+        if isinstance(node, AveragePool) and leads_to_weights(graph, node)}
+    # A scale of integers stays ahead of them: weights times 1/255 would be below the least number.
+    changes[graph.input.name] = [replace(graph.input, type=Real())]
+    graph = merge_floats(rewrite(graph, changes))
     end = prefix_end(graph)
     stored = [end.name, *(_stored(graph, node) for node in graph.nodes
                           if isinstance(node, Weighted | Add))]
@@ -59,7 +63,7 @@ def quantize_minifloats(graph: Graph, calibration: Array | None, bits: int) -> G
         raise PassError(f"Network {graph.name!r} must have minifloats of {exponent + 2} to "
                         f"{MOST_BITS} bits, as its data come up to {largest:.6g}, not of {bits}")
     form = Minifloat(name="form", exponent=exponent, mantissa=bits - 1 - exponent)
-    changes: dict[str, list[Node]] = {}
+    changes = {}
     for node in graph.nodes:
         run: list[Node] = [_rounded(node, form) if isinstance(node, Weighted) else node]
         if node.name in stored and leads_to_weights(graph, node):
