@@ -101,9 +101,8 @@ class _Writer:
             case Weighted():
                 length = self._sums(node, x, length)
             case Requantize():
-                self.nodes.quant(x, node.name, node.bits, 2.0 ** (node.shift - length),
-                                 signed=node.signed)
-                length -= node.shift
+                x, length = self.plain(node.inputs[0], node.fl + node.shift), node.fl
+                self.nodes.quant(x, node.name, node.bits, 2.0 ** -length, signed=node.signed)
             case Minifloat():
                 self.nodes.float_quant(self.plain(node.inputs[0]), node.name, node.exponent,
                                        node.mantissa, node.most)

@@ -10,7 +10,7 @@ from compiler.frontends import ModelError, load
 
 
 CUSTOM = {"BipolarQuant": "qonnx.custom_op.general", "Quant": "qonnx.custom_op.general",
-          "MultiThreshold": "finn.custom_op.general"}
+          "FloatQuant": "qonnx.custom_op.general", "MultiThreshold": "finn.custom_op.general"}
 
 
 class Net:

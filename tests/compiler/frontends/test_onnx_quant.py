@@ -3,7 +3,7 @@ import pytest
 
 from compiler import golden
 from compiler.frontends import ModelError
-from compiler.ir import Affine, Quant, Threshold
+from compiler.ir import Affine, Minifloat, Quant, Threshold
 from tests.compiler.frontends.models import Net, run_op
 
 
@@ -121,3 +121,55 @@ def test_refusals_of_weights(tmp_path, zero_point, scale, match):
                          np.array(4.0))
     with pytest.raises(ModelError, match=match):
         net.load(tmp_path, net.node("MatMul", "x", quantized))
+
+
+MINIFLOAT = {"scale": 1.0, "exponent": 4.0, "mantissa": 3.0, "bias": 7.0, "most": 480.0}
+FLAGS = {"has_inf": 0, "has_nan": 0, "has_subnormal": 0, "saturation": 1,
+         "rounding_mode": "ROUND"}
+
+
+def float_quant(net, of, **changes):
+    numbers = [np.array(value) for value in (MINIFLOAT | {
+        key: value for key, value in changes.items() if key in MINIFLOAT}).values()]
+    flags = FLAGS | {key: value for key, value in changes.items() if key in FLAGS}
+    return net.node("FloatQuant", of, *numbers, **flags)
+
+
+def test_float_quant(tmp_path):
+    """Known answers of 4 bits of exponent and 3 of mantissa."""
+    net = Net([1, 6])
+    graph = net.load(tmp_path, net.end(float_quant(net, "x"), 6))
+    assert kinds(graph) == [Minifloat]
+    x = np.array([[1.0625, 1.1875, -500.0, 0.005, 0.0151, 7.3]])
+    assert golden.run(graph, x).tolist() == [[1.0, 1.25, -480.0, 0, 2.0 ** -6, 7.5]]
+
+
+def test_float_quant_of_weights(tmp_path):
+    net = Net([1, 5])
+    weights = float_quant(net, net.constant(np.full((5, 5), 1.1)))
+    graph = net.load(tmp_path, net.node("MatMul", "x", weights))
+    assert (graph.nodes[1].weights * graph.nodes[1].scale == 1.125).all()
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"scale": 2.0}, "must have 1 as its scale, not 2"),
+    ({"bias": 8.0}, "must have 7 as its exponent bias, not 8"),
+    ({"most": 240.0}, "must have a maximum of 480, the greatest number of its bits, not 240"),
+    ({"exponent": 4.5}, "must have whole bits of exponent and mantissa, not 4.5 and 3.0"),
+    ({"has_inf": 1}, "must have has_inf = 0, not 1"),
+    ({"has_subnormal": 1}, "must have has_subnormal = 0, not 1"),
+    ({"saturation": 0}, "must have saturation = 1, not 0"),
+    ({"rounding_mode": "FLOOR"},
+     "must round half to even (rounding_mode ROUND), not 'FLOOR'"),
+])
+def test_float_quant_refusals(tmp_path, change, sentence):
+    net = Net([1, 5])
+    with pytest.raises(ModelError) as refusal:
+        net.load(tmp_path, net.end(float_quant(net, "x", **change), 5))
+    assert sentence in str(refusal.value)
+
+
+def test_float_quant_of_too_many_bits(tmp_path):
+    net = Net([1, 5])
+    with pytest.raises(ModelError, match="a minifloat must have 2 to 6 bits of exponent"):
+        net.load(tmp_path, net.end(float_quant(net, "x", exponent=8.0), 5))
