@@ -10,6 +10,7 @@ from compiler.ir import (
     Binary,
     Concat,
     Conv,
+    Dense,
     Fixed,
     Graph,
     Input,
@@ -111,6 +112,20 @@ def test_an_add_is_refused():
     with pytest.raises(UserError, match="^Node 'join' must be part of a layer's weights, as the "
                                         "accelerator adds nothing else, not an Add$"):
         tasks_of(split(joined(Add)))
+
+
+def test_weights_that_no_octet_holds():
+    """Of powers of two, 128 runs in C alone, -128 and 64 here, too."""
+    def layer(highest):
+        return Graph((Input(name="x", shape=(3,), type=Fixed(4)),
+                      Dense(name="sums", inputs=("x",), bits=9,
+                            weights=np.array([[highest, 1, -128]]))))
+
+    with pytest.raises(UserError, match="^Dense 'sums' must have weights of at most 8 bits on the "
+                                        "accelerator, whose fixed-point unit multiplies, not 128: "
+                                        "run it in C, or quantize it with --mode dynamic$"):
+        tasks_of(split(layer(128)))
+    assert len(tasks_of(split(layer(64)))) == 1
 
 
 def test_what_others_read_is_not_pooled():
