@@ -137,7 +137,7 @@ def quantize(model: str, data: str, out: str | Path | None = None, *, mode: str 
         Of weights, biases and data; the most of them, where there is a ``margin``.
     margin
         Percentage points of accuracy that may be lost: the bits are halved as long as no more are
-        (Ristretto's search, P. Gysel 2016, section 5). In dynamic mode the weights of
+        (Ristretto's search, P. Gysel, arXiv:1605.06402). In dynamic mode the weights of
         convolutions, those of dense layers, and the data are so narrowed each for itself, with
         ``bits`` for the others. Where all together lose more, what had lost most by itself is
         widened again.

@@ -38,8 +38,7 @@ MOST_BITS = 16
 def quantize_minifloats(graph: Graph, calibration: Array | None, bits: int) -> Graph:
     """Quantize weights, biases and data of a network to minifloats of ``bits`` bits.
 
-    Ristretto's ``minifloat`` (P. Gysel, "Ristretto: Hardware-Oriented Approximation of
-    Convolutional Neural Networks", 2016, section 6.2): all have one form, whose exponent holds
+    Ristretto's ``minifloat`` (P. Gysel, arXiv:1605.06402): all have one form, whose exponent holds
     the largest of the data that ``calibration`` (batch, ...) gives. Sums are binary32
     (`compiler.golden`), and those of the last layer stay as they are. A mean is a layer, whose
     weights are one divided by their number.

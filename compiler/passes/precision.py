@@ -107,10 +107,10 @@ class Static(Dynamic):
 class PowerOfTwo(Dynamic):
     """Weights of -2**k and +2**k, biases as they are, data by dynamic precision.
 
-    Ristretto's ``integer_power_of_2_weights`` (P. Gysel, "Ristretto: Hardware-Oriented
-    Approximation of Convolutional Neural Networks", 2016, section 6.3): ``k`` is ``log2(abs(w))``,
-    rounded, one of eight; 0 counts as positive. Ristretto has -8 to -1 everywhere; here each layer
-    has eight that end with that of its largest weight, as each has a length of its own.
+    Ristretto's ``integer_power_of_2_weights`` (P. Gysel, arXiv:1605.06402): ``k`` is
+    ``log2(abs(w))``, rounded, one of eight; 0 counts as positive. Ristretto has -8 to -1
+    everywhere; here each layer has eight that end with that of its largest weight, as each has a
+    length of its own.
     """
 
     def weights(self, node: Weighted, values: Array) -> Integers:

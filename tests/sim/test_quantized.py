@@ -1,5 +1,7 @@
 """Quantized networks of floating point on the gateware: every layer, every bit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,8 @@ def test_modes(tmp_path, mode, bits):
 @pytest.mark.slow
 def test_mnist_conv(tmp_path):
     """Five pictures on the configuration of the iCEBreaker."""
-    assert fit(BOARDS["icebreaker"]) == Config()
+    config = fit(BOARDS["icebreaker"])
+    assert replace(config, clock_hz=Config().clock_hz) == Config()  # which is what Rtl runs
     data = str(shared("mnist"))
     quantize(str(shared("mnist-conv/model.onnx")), data, tmp_path / "net.onnx", samples=100)
     work = open_workload(str(tmp_path / "net.onnx"), data)
