@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from compiler.codegen.header import (
     trace_of,
 )
 from compiler.codegen.host import choose_class, has_scores, host_source, is_classifier
+from compiler.codegen.stage import CodegenError
 from compiler.codegen.tensors import Form, Tensor
 from compiler.codegen.text import one_line
 from compiler.ir import (
@@ -40,8 +41,10 @@ __all__ = ["FloatPlan", "float_files", "make_float_plan"]
 
 Array = np.ndarray[Any, Any]
 
-WIDTH = 6   # numbers in a line
-BYTES = 4   # of a number
+WIDTH = 98  # columns of a line of numbers
+BYTES = 4   # of a float
+FLOAT_MANTISSA, FLOAT_BIAS = 24, 127  # of a float, with the bit that is not stored
+MOST_BITS = 16  # of a weight
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,8 @@ class FloatPlan:
     @property
     def weight_bytes(self) -> int:
         """Bytes of constants."""
-        return BYTES * sum(node.weights.size + node.channels for node in self.body
-                           if isinstance(node, Weighted))
+        return sum(coded(node).nbytes + BYTES * node.channels for node in self.body
+                   if isinstance(node, Weighted))
 
     def tensor(self, node: Node) -> Tensor:
         return Tensor(node.name, self.graph.shape(node.name), Real(), Form.FLOATS)
@@ -198,9 +201,11 @@ def _steps(plan: FloatPlan, at: int, node: Node, tables: list[str]) -> Iterator[
             yield f"    float_pool(&window_{at}, {source}, {made});"
         case Weighted():
             tables += [_window(plan, at, node),
-                       _table(f"weights_{at}", one_line(node.name), _by_output(node)),
-                       _table(f"bias_{at}", one_line(node.name), _bias(node))]
-            yield f"    float_layer(&window_{at}, {source}, weights_{at}, bias_{at}, {made});"
+                       *_weights(at, node),
+                       _table(f"bias_{at}", "float", map(_literal, _bias(node)))]
+            width = 8 * coded(node).dtype.itemsize
+            yield (f"    float_layer_{width}(&window_{at}, &code_{at}, {source}, weights_{at}, "
+                   f"bias_{at}, {made});")
     layers = [tensor.name for tensor in plan.traced]
     yield f"    net_trace({layers.index(node.name)}, {made}, {count});"
 
@@ -230,11 +235,55 @@ def _window(plan: FloatPlan, at: int, node: Weighted | MaxPool) -> str:
             f"{{{', '.join(map(str, numbers))}}};\n")
 
 
-def _by_output(node: Weighted) -> Array:
-    """Weights by group and input of the window, those of the outputs side by side."""
+@dataclass(frozen=True)
+class _Code:
+    """How weights are stored: exponents from ``lowest`` on, and ``mantissa`` bits."""
+
+    lowest: int
+    exponent: int  # bits
+    mantissa: int  # bits
+
+    @property
+    def bits(self) -> int:
+        return 1 + self.exponent + self.mantissa
+
+
+def _code(node: Weighted) -> _Code:
+    """Return the least code for the weights of ``node``; CodegenError where it is too wide."""
+    mantissas, exponents = np.frexp(np.abs(node.weights[node.weights != 0]).astype(np.float64))
+    if not exponents.size:
+        return _Code(0, 1, 0)
+    lowest = int(exponents.min()) - 1
+    fractions = (mantissas * (1 << FLOAT_MANTISSA)).astype(np.int64)
+    zeros = np.log2(fractions & -fractions).astype(int)
+    made = _Code(lowest, (int(exponents.max()) - lowest).bit_length(),
+                 FLOAT_MANTISSA - 1 - int(zeros.min()))
+    if made.bits > MOST_BITS:
+        raise CodegenError(f"{type(node).__name__} {node.name!r} must have weights of at most "
+                           f"{MOST_BITS} bits in C, not {made.bits}")
+    return made
+
+
+def coded(node: Weighted) -> Array:
+    """Return codes of the weights by group and input of the window, outputs side by side."""
+    code = _code(node)
     groups = node.groups if isinstance(node, Conv) else 1
-    rows = node.weights.reshape(groups, node.channels // groups, -1)
-    return rows.swapaxes(1, 2).reshape(-1)
+    rows = node.weights.reshape(groups, node.channels // groups, -1).swapaxes(1, 2).reshape(-1)
+    mantissas, exponents = np.frexp(np.abs(rows).astype(np.float64))
+    fractions = (mantissas * (2 << code.mantissa)).astype(np.int64) - (1 << code.mantissa)
+    sizes = np.where(rows == 0, 0, (exponents.astype(np.int64) - code.lowest << code.mantissa)
+                     + fractions)
+    codes = sizes | (rows < 0).astype(np.int64) << code.bits - 1
+    return codes.astype(np.uint8 if code.bits <= 8 else np.uint16)
+
+
+def _weights(at: int, node: Weighted) -> Iterator[str]:
+    code, codes = _code(node), coded(node)
+    offset = code.lowest + FLOAT_BIAS - 1 << FLOAT_MANTISSA - 1
+    yield (f"/* {one_line(node.name)}: {code.exponent} bits of exponent, {code.mantissa} of "
+           f"mantissa */\nstatic const float_code_t code_{at} = {{{code.mantissa}, "
+           f"{code.bits - 1}, {offset}u}};\n")
+    yield _table(f"weights_{at}", f"uint{8 * codes.itemsize}_t", map(str, codes.tolist()))
 
 
 def _bias(node: Weighted) -> Array:
@@ -245,9 +294,9 @@ def _literal(value: float) -> str:
     return f"{float(value).hex()}f"
 
 
-def _table(name: str, about: str, values: Array) -> str:
-    texts = [_literal(value) for value in values.tolist()]
-    lines = [", ".join(texts[at:at + WIDTH]) for at in range(0, len(texts), WIDTH)]
+def _table(name: str, kind: str, values: Iterable[str]) -> str:
+    texts = list(values)
+    each = max(WIDTH // (max(map(len, texts)) + 2), 1)
+    lines = [", ".join(texts[at:at + each]) for at in range(0, len(texts), each)]
     body = ",\n    ".join(lines)
-    return (f"/* {about} */\nstatic const float {name}[{math.prod(values.shape)}] = {{\n"
-            f"    {body}\n}};\n")
+    return f"static const {kind} {name}[{len(texts)}] = {{\n    {body}\n}};\n"

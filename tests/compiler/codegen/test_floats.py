@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from compiler import golden
 from compiler.codegen.c import generate, needs
+from compiler.codegen.floats import _code, coded
+from compiler.codegen.stage import CodegenError
 from compiler.executors import Golden, layers_of
 from compiler.ir import ArgMax, Conv, Dense, Flatten, Graph, Input, Minifloat
 from compiler.passes.minifloats import quantize_minifloats, to_minifloats
@@ -54,14 +56,14 @@ def test_every_rounding(exponent, mantissa):
     same(one_layer([1.0, -0.5], form), np.concatenate([x, near, ties, ends])[:, None])
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(7, 16), st.sampled_from(FLAGS))
 def test_every_layer(seed, bits, flags):
     graph, x = random_floats(np.random.default_rng(seed))
     same(to_minifloats(quantize_minifloats(graph, x, bits)), x, flags)
 
 
-@settings(max_examples=5, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=3, suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_nothing_is_undefined(seed):
     graph, x = random_floats(np.random.default_rng(seed))
@@ -115,5 +117,30 @@ def test_memory_and_multiplications():
     native = Native(graph, cflags=("-O1",))
     multiplied, constants = needs(graph)
     assert multiplied == 6 * 12 + 18 * 4
-    assert native.memory[0] == constants == 4 * (12 + 3 + 72 + 4)
+    assert native.memory[0] == constants == 12 + 72 + 4 * (3 + 4)
     assert native.memory[1] == 4 * (12 + 18)  # the picture, and the convolution
+
+
+@given(st.integers(2, 6), st.integers(1, 9), st.integers(0, 1 << 32))
+def test_weights_take_no_more_bits_than_their_form(exponent, mantissa, seed):
+    """They are stored in octets or pairs of these, and are what they were."""
+    form = Minifloat(name="form", exponent=exponent, mantissa=mantissa)
+    rng = np.random.default_rng(seed)
+    x = np.ldexp(rng.normal(size=(3, 7)), rng.integers(form.lowest, 3 - form.lowest, (3, 7)))
+    node = Dense(name="a", weights=golden.minifloat(x, form))
+    assert coded(node).itemsize == (1 if form.bits <= 8 else coded(node).itemsize)
+    code = _code(node)
+    assert code.bits <= form.bits
+    codes = coded(node).astype(int).reshape(7, 3).T
+    sizes = codes & (1 << code.bits - 1) - 1
+    values = (1 + (sizes & (1 << code.mantissa) - 1) / 2 ** code.mantissa) * 2.0 ** (
+        code.lowest - 1 + (sizes >> code.mantissa))
+    values = np.where(sizes == 0, 0, values) * np.where(codes >> code.bits - 1, -1, 1)
+    np.testing.assert_array_equal(values, node.weights)
+
+
+def test_weights_of_too_many_bits():
+    graph = one_layer([1.0, 1 + 2.0 ** -20], Minifloat(name="form", exponent=4, mantissa=3))
+    with pytest.raises(CodegenError, match="^Dense 'a' must have weights of at most 16 bits in C, "
+                                           "not 22$"):
+        needs(graph)
