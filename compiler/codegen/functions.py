@@ -8,7 +8,7 @@ from compiler.codegen.plan import Plan
 from compiler.codegen.stage import TILE, Kernel, Stage, Window
 from compiler.codegen.tensors import Form, Tensor
 from compiler.codegen.text import Source, one_line, pixel_start, suffix
-from compiler.ir import Binary, Dense, MaxPool, value_range
+from compiler.ir import Binary, Dense, MaxPool, Weighted, value_range
 
 
 __all__ = ["stage_function", "stage_line"]
@@ -46,12 +46,13 @@ def stage_function(stage: Stage, name: str, plan: Plan, source: Source) -> str:
     if stage.layer is None and stage.pool:
         return "\n".join([_window_table(stage, name), head, "{", f"    {_pool(stage, name)}", "}"])
     source.stage_bytes = 0
-    before, inside = (_tiles if stage.tiled else _pixel)(stage, name, plan, source)
+    write = _tiles if stage.tiled else _bands if stage.banded else _pixel
+    before, inside = write(stage, name, plan, source)
     source.stack_bytes = max(source.stack_bytes, source.stage_bytes)
     if stage.pool:
         before.append(f"for (size_t i = 0; i < {stage.output.length}; i++)\n        output[i] = 0;")
-    if stage.places != (1, 1) and not stage.tiled:
-        height, width = _covered(stage)
+    if stage.places != (1, 1) and write is _pixel:
+        height, width = stage.covered
         inside = [f"for (size_t y = 0; y < {height}; y++)",
                   f"    for (size_t x = 0; x < {width}; x++) {{",
                   *(f"        {line}" for line in inside), "    }"]
@@ -71,7 +72,7 @@ def _window_table(stage: Stage, name: str) -> str:
     if stage.layer is None and stage.pool:
         window, seen, tap, length = stage.pool, channels, 0, 0
     elif not in_planes:
-        tap, length = 0, tables.row_bytes(stage)
+        tap, length = 0, tables.band_row(stage) if stage.banded else tables.row_bytes(stage)
         if isinstance(stage.layer, Dense):  # all that there is, as one pixel
             height, width, words, seen, window = 1, 1, given.count, given.count, Window((1, 1))
     kernel, stride, pads = window.kernel, window.stride, window.pads
@@ -138,15 +139,15 @@ def _pixel(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
 def _tiles(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[str], list[str]]:
     """Statements ahead of a loop over tiles, and the loop. A tile goes on from line to line."""
     channels = stage.output.channels
-    height, width = _covered(stage)
+    height, width = stage.covered
     count = height * width
-    source.stage_bytes += 4 * tables.BLOCK * (TILE + bool(stage.addend))
+    source.stage_bytes += _tile_bytes(stage)
     before, looks, sums = _sums(stage, name, source)
     starts = [(pixel_start(stage.output, _place(stage)), "starts")]
     if stage.addend:
         starts.append((f"y * {stage.places[1]} + x", "places"))
     steps = ["const size_t at = starts[i];",
-             "int32_t *const values = sums + NET_BLOCK * i;",
+             "int32_t *const values = sums + lanes * i;",
              *_bias(stage, name, source), *_added(stage, "places[i]"),
              *activations(stage, name, plan, source)]
     return ["view_t views[NET_PIXELS];", *before, "size_t y = 0, x = 0;"], [
@@ -162,19 +163,49 @@ def _tiles(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
         f"    for (size_t first = 0; first < {channels}; first += NET_BLOCK) {{",
         f"        const size_t count = block_count(first, {channels});",
         "        const size_t lanes = block_lanes(count);",
-        "        int32_t sums[NET_PIXELS * NET_BLOCK];",
+        f"        int32_t sums[NET_PIXELS * {tables.most_lanes(channels)}];",
         *(f"        {line}" for line in sums),
         "        for (size_t i = 0; i < pixels; i++) {",
         *(f"            {line}" for line in steps), "        }", "    }", "}"]
 
 
-def _covered(stage: Stage) -> tuple[int, int]:
-    """Lines and columns that are made: what no window of a pool sees is left out."""
-    height, width = stage.places
-    if not stage.pool:
-        return height, width
-    down, across = stage.output.picture[:2]
-    return (min(height, down * stage.pool.stride[0]), min(width, across * stage.pool.stride[1]))
+def _tile_bytes(stage: Stage) -> int:
+    """Bytes of the sums of several pixels, and of what is added to those of one."""
+    return 4 * (TILE * tables.most_lanes(stage.output.channels)
+                + tables.BLOCK * bool(stage.addend))
+
+
+def _bands(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[str], list[str]]:
+    """Statements ahead of the loops over rows of pixels and tiles of them, and the loops. The last
+    tile of a row ends with it."""
+    layer, channels = stage.layer, stage.output.channels
+    assert layer is not None
+    height, width = stage.covered
+    length = stage.window.kernel[0] * tables.band_row(stage) + 3
+    source.stage_bytes += length + _tile_bytes(stage)
+    weights = source.table(f"{name}_weights", tables.weights(stage), _about(layer))
+    pointer = "input" if stage.input.ctype == "uint8_t" else "(const uint8_t *)input"
+    flip = 0x80 if stage.input.signed else 0
+    place = _place(stage)
+    steps = [f"const size_t x = begin + i, at = {pixel_start(stage.output, place)};",
+             "int32_t *const values = sums + lanes * i;",
+             *_bias(stage, name, source), *_added(stage, f"(y * {stage.places[1]} + x)"),
+             *activations(stage, name, plan, source)]
+    kernel = tables.byte_kernel(stage).replace("sums", "pixels")
+    return [f"uint8_t band[{length}];"], [
+        f"for (size_t y = 0; y < {height}; y++) {{",
+        f"    fill_band(&{name}_window, {pointer}, y, {flip}, band);",
+        f"    for (size_t next = 0; next < {width}; next += NET_PIXELS) {{",
+        f"        const size_t begin = tile_begin(next, {width});",
+        f"        const byte_view_t view = look_band(&{name}_window, band, begin);",
+        f"        for (size_t first = 0; first < {channels}; first += NET_BLOCK) {{",
+        f"            const size_t count = block_count(first, {channels});",
+        "            const size_t lanes = block_lanes(count);",
+        f"            int32_t sums[NET_PIXELS * {tables.most_lanes(channels)}];",
+        f"            {kernel}({weights} + first * {tables.block_stride(stage)}, lanes, &view,",
+        f"                {stage.window.stride[1] * stage.seen}, sums);",
+        "            for (size_t i = 0; i < NET_PIXELS; i++) {",
+        *(f"                {line}" for line in steps), "            }", "        }", "    }", "}"]
 
 
 def _place(stage: Stage) -> str:
@@ -225,7 +256,7 @@ def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]
     layer, given = stage.layer, stage.input
     assert layer is not None
     weights, words = f"{name}_weights", tables.weights(stage)
-    about = f"{one_line(layer.name)}: {layer.channels} channels of {layer.fan_in} weights"
+    about = _about(layer)
     if stage.tiled:
         source.choice(weights, about, "NET_BYTEWISE", tables.by_byte(words, stage), words)
     else:
@@ -257,6 +288,10 @@ def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]
             flip = "0x80808080" if given.signed else "0"
             sums = f"{tables.byte_kernel(stage)}({block}, lanes, &view, {flip}, {target});"
     return buffers, looks, [sums]
+
+
+def _about(layer: Weighted) -> str:
+    return f"{one_line(layer.name)}: {layer.channels} channels of {layer.fan_in} weights"
 
 
 def _looks(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]]:

@@ -64,7 +64,7 @@ NET_INLINE void count_pairs(const uint64_t *weights, size_t lanes, const view_t 
                     product = vec_and(product, mask);
                 partial[v] = vec_add(partial[v], vec_count(product));
             }
-            if (++depth == VEC_DEPTH) {
+            if (VEC_DEPTH && ++depth == VEC_DEPTH) {
                 depth = 0;
                 for (size_t v = 0; v < 2 * pairs; v++) {
                     totals[v] = vec_add_wide(totals[v], vec_widen(partial[v]));

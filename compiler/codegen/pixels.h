@@ -9,9 +9,10 @@
 
 #include "kernels.h"
 
+#define NET_PIXELS 4
+
 #if NET_KERNEL == NET_KERNEL_AVX2
 
-#define NET_PIXELS 4
 #define NET_BYTEWISE 1
 
 #define TABLE_SKIP (16 * 16)  /* offset of the row for what lies outside of the picture */
@@ -131,8 +132,8 @@ NET_INLINE void count_pixels(const uint8_t *weights, size_t lanes, const view_t 
         words -= some;
     }
     for (size_t p = 0; p < NET_PIXELS; p++)
-        for (size_t v = 0; v < 2 * vectors; v++) {
-            int32_t *target = sums + NET_BLOCK * p + 16 * v;
+        for (size_t v = 0; v < 2 * vectors && 16 * v < left; v++) {
+            int32_t *target = sums + lanes * p + 16 * v;
             vec_store(target, vec_scale(_mm256_cvtepu16_epi32(
                 _mm256_castsi256_si128(totals[p][v])), views[p].inputs));
             vec_store(target + 8, vec_scale(_mm256_cvtepu16_epi32(
@@ -140,7 +141,7 @@ NET_INLINE void count_pixels(const uint8_t *weights, size_t lanes, const view_t 
         }
 }
 
-/* Sums of products of -1 and +1 for NET_PIXELS views of one size, NET_BLOCK apart. */
+/* Sums of products of -1 and +1 for NET_PIXELS views of one size, one pixel after the other. */
 NET_SHARED void binary_pixels(const uint64_t *weights, size_t lanes, const view_t *views,
                               int32_t *sums)
 {
@@ -154,13 +155,14 @@ NET_SHARED void binary_pixels(const uint64_t *weights, size_t lanes, const view_
 
 #else
 
-#define NET_PIXELS 1
 #define NET_BYTEWISE 0
 
+/* The weights of a block are in the nearest memory when the next pixel reads them. */
 NET_SHARED void binary_pixels(const uint64_t *weights, size_t lanes, const view_t *views,
                               int32_t *sums)
 {
-    binary_sums(weights, lanes, views, sums);
+    for (size_t i = 0; i < NET_PIXELS; i++)
+        binary_sums(weights, lanes, views + i, sums + lanes * i);
 }
 
 #endif
@@ -168,7 +170,13 @@ NET_SHARED void binary_pixels(const uint64_t *weights, size_t lanes, const view_
 /* Pixels of a tile, where `left` more are to be made. */
 NET_INLINE size_t tile_pixels(size_t left)
 {
-    return NET_PIXELS > 1 && left < NET_PIXELS ? left : NET_PIXELS;
+    return left < NET_PIXELS ? left : NET_PIXELS;
+}
+
+/* Where a tile begins that would begin at `next`, but must end within `width`. */
+NET_INLINE size_t tile_begin(size_t next, size_t width)
+{
+    return next + NET_PIXELS <= width ? next : width - NET_PIXELS;
 }
 
 #endif

@@ -120,6 +120,22 @@ class Stage:
                 and self.window_words * WORD < 1 << 16)
 
     @property
+    def banded(self) -> bool:
+        """Whether lines of bytes are copied for a row of pixels, several of which are made at
+        once."""
+        return (self.kernel is Kernel.BYTES and isinstance(self.layer, Conv)
+                and self.window.groups == 1 and self.covered[1] >= TILE)
+
+    @property
+    def covered(self) -> tuple[int, int]:
+        """Lines and columns of pixels that are made: what no window of a pool sees is left out."""
+        height, width = self.places
+        if not self.pool:
+            return height, width
+        down, across = self.output.picture[:2]
+        return (min(height, down * self.pool.stride[0]), min(width, across * self.pool.stride[1]))
+
+    @property
     def gathers(self) -> bool:
         """Whether each window of bits is copied, rather than read where it lies."""
         return self.input.unit < WORD or self.window.groups > 1

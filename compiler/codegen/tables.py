@@ -11,9 +11,9 @@ from compiler.codegen.tensors import WORD
 from compiler.ir import Conv, Requantize, TensorType, Threshold, value_range
 
 
-__all__ = ["BLOCK", "LANES", "LINEAR", "bias", "block_stride", "by_byte", "byte_kernel",
-           "format_table", "level_table", "levels", "padded", "requantize_shift", "row_bytes",
-           "weights", "window_bytes"]
+__all__ = ["BLOCK", "LANES", "LINEAR", "band_row", "bias", "block_stride", "by_byte", "byte_kernel",
+           "format_table", "level_table", "levels", "most_lanes", "padded", "requantize_shift",
+           "row_bytes", "weights", "window_bytes"]
 
 Array = np.ndarray[Any, Any]
 
@@ -30,6 +30,11 @@ def padded(channels: int) -> int:
     return -(-channels // LANES) * LANES
 
 
+def most_lanes(channels: int) -> int:
+    """Lanes of the first block of so many channels."""
+    return min(padded(channels), BLOCK)
+
+
 # Weights
 
 def row_bytes(stage: Stage) -> int:
@@ -42,6 +47,12 @@ def row_bytes(stage: Stage) -> int:
 def window_bytes(stage: Stage) -> int:
     """Bytes of a window, in such rows."""
     return row_bytes(stage) * (stage.window.kernel[0] if isinstance(stage.layer, Conv) else 1)
+
+
+def band_row(stage: Stage) -> int:
+    """Bytes of a line of the picture with its border, as the windows of a row of pixels see it."""
+    columns = (stage.covered[1] - 1) * stage.window.stride[1] + stage.window.kernel[1]
+    return columns * stage.seen
 
 
 def block_stride(stage: Stage) -> int:

@@ -59,7 +59,7 @@ NET_INLINE uint64_t count_word(uint64_t word)
  *
  *   VEC_WORDS    64-bit words in a vector (a divisor of 8)
  *   VEC_PAIRS    pairs of vectors that share each load of the input
- *   VEC_DEPTH    vectors whose partial counts may be added before they must be widened
+ *   VEC_DEPTH    vectors whose partial counts may be added before they must be widened; 0: any
  *   vec_load, vec_spread, vec_xor, vec_and
  *   vec_count    partial counts: of the bytes of a vector, or of its words
  *   vec_add      sum of partial counts
@@ -113,7 +113,7 @@ NET_INLINE uint64_t vec_plane(const int32_t *values, size_t plane)
 
 #if NET_KERNEL == NET_KERNEL_AVX512_POPCNT
 
-#define VEC_DEPTH 0x1000000
+#define VEC_DEPTH 0
 
 NET_INLINE vec_t vec_count(vec_t a)        { return _mm512_popcnt_epi64(a); }
 NET_INLINE vec_t vec_add(vec_t a, vec_t b) { return _mm512_add_epi64(a, b); }
@@ -271,7 +271,7 @@ NET_INLINE uint64_t vec_plane(const int32_t *values, size_t plane)
 
 #define VEC_WORDS 1
 #define VEC_PAIRS 4
-#define VEC_DEPTH 0x1000000
+#define VEC_DEPTH 0
 
 typedef uint64_t vec_t;
 

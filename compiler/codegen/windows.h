@@ -90,6 +90,25 @@ NET_GATHER(gather_u16, uint16_t, 16)
 NET_GATHER(gather_u32, uint32_t, 32)
 NET_GATHER(gather_u64, uint64_t, 64)
 
+/* The lines of bytes that the windows at row `y` see, with the border, `length` bytes each, and
+ * three behind the last. `flip` turns bits of every byte, and stands for what lies outside. */
+NET_SHARED void fill_band(const window_t *window, const uint8_t *input, size_t y, uint8_t flip,
+                          uint8_t *band)
+{
+    const size_t line = window->width * window->words, left = window->left * window->words;
+    const size_t inside = line < window->length - left ? line : window->length - left;
+    for (size_t row = 0; row < window->rows; row++, band += window->length) {
+        const size_t py = y * window->down + row - window->top;
+        const uint8_t *pixels = input + py * line;
+        for (size_t i = 0; i < window->length; i++)
+            band[i] = flip;
+        for (size_t i = 0; i < inside && py < window->height; i++)
+            band[left + i] = pixels[i] ^ flip;
+    }
+    for (size_t i = 0; i < 3; i++)
+        band[i] = 0;
+}
+
 /* The same of bytes, from channel `first` on, into `buffer` of rows * length. */
 NET_SHARED void gather_bytes(const window_t *window, const uint8_t *input, size_t y, size_t x,
                              size_t first, uint8_t *buffer)
@@ -130,6 +149,14 @@ NET_INLINE view_t look(const window_t *window, const uint64_t *input, size_t y, 
         || px >= window->width || window->columns > window->width - px)
         return gather_u64(window, input, y, x, 0, buffer);
     return look_inside(window, input, y, x);
+}
+
+/* The window at column `x` of a band, in whole fours. */
+NET_INLINE byte_view_t look_band(const window_t *window, const uint8_t *band, size_t x)
+{
+    const byte_view_t view = {band + x * window->across * window->words, window->rows,
+                              (window->columns * window->words + 3) / 4 * 4, window->length};
+    return view;
 }
 
 /* The window at (y, x) of bytes: in the picture itself where it lies within it, else as a copy
