@@ -182,7 +182,7 @@ def _bands(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
     assert layer is not None
     height, width = stage.covered
     length = stage.window.kernel[0] * tables.band_row(stage) + 3
-    source.stage_bytes += length + _tile_bytes(stage)
+    source.stage_bytes += length + TILE * 2 * tables.window_bytes(stage) + _tile_bytes(stage)
     weights = source.table(f"{name}_weights", tables.weights(stage), _about(layer))
     pointer = "input" if stage.input.ctype == "uint8_t" else "(const uint8_t *)input"
     flip = 0x80 if stage.input.signed else 0
@@ -191,19 +191,21 @@ def _bands(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
              "int32_t *const values = sums + lanes * i;",
              *_bias(stage, name, source), *_added(stage, f"(y * {stage.places[1]} + x)"),
              *activations(stage, name, plan, source)]
-    kernel = tables.byte_kernel(stage).replace("sums", "pixels")
-    return [f"uint8_t band[{length}];"], [
+    kernel = tables.byte_kernel(stage)
+    fours = tables.block_stride(stage) // 4
+    step = stage.window.stride[1] * stage.seen
+    return [f"uint8_t band[{length}];", f"uint64_t fours[NET_PIXELS * {fours}];"], [
         f"for (size_t y = 0; y < {height}; y++) {{",
         f"    fill_band(&{name}_window, {pointer}, y, {flip}, band);",
         f"    for (size_t next = 0; next < {width}; next += NET_PIXELS) {{",
         f"        const size_t begin = tile_begin(next, {width});",
         f"        const byte_view_t view = look_band(&{name}_window, band, begin);",
+        f"        {kernel}_fours(&view, {step}, fours);",
         f"        for (size_t first = 0; first < {channels}; first += NET_BLOCK) {{",
         f"            const size_t count = block_count(first, {channels});",
         "            const size_t lanes = block_lanes(count);",
         f"            int32_t sums[NET_PIXELS * {tables.most_lanes(channels)}];",
-        f"            {kernel}({weights} + first * {tables.block_stride(stage)}, lanes, &view,",
-        f"                {stage.window.stride[1] * stage.seen}, sums);",
+        f"            {kernel}_pixels({weights} + first * {4 * fours}, lanes, fours, {fours}, sums);",
         "            for (size_t i = 0; i < NET_PIXELS; i++) {",
         *(f"                {line}" for line in steps), "            }", "        }", "    }", "}"]
 
@@ -286,7 +288,7 @@ def _sums(stage: Stage, name: str, source: Source) -> tuple[list[str], list[str]
             sums = f"shift_sums({block}, lanes, &view, {flip}, {target});"
         case _:
             flip = "0x80808080" if given.signed else "0"
-            sums = f"{tables.byte_kernel(stage)}({block}, lanes, &view, {flip}, {target});"
+            sums = f"{tables.byte_kernel(stage)}_sums({block}, lanes, &view, {flip}, {target});"
     return buffers, looks, [sums]
 
 

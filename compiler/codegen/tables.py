@@ -136,13 +136,13 @@ def _rows(group: Array, stage: Stage) -> Array:
 
 
 def byte_kernel(stage: Stage) -> str:
-    """Name of the kernel that sums products of bytes, by what fits 16 bits."""
+    """Name of the kernels that sum products of bytes, by what fits 16 bits."""
     assert stage.layer is not None
     sizes = np.abs(stage.layer.weights.astype(np.int64))
     if sizes.max() > NARROW:
-        return "byte_sums"
+        return "byte"
     short = sizes.reshape(len(sizes), -1).sum(1).max() <= SHORT
-    return "short_byte_sums" if short else "narrow_byte_sums"
+    return "short_byte" if short else "narrow_byte"
 
 
 def bias(stage: Stage) -> Array | None:
