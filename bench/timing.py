@@ -1,6 +1,7 @@
 """Times the generated C and ONNX Runtime side by side, for the programs of this folder."""
 
 import argparse
+import contextlib
 import ctypes
 import os
 import shutil
@@ -42,31 +43,49 @@ class Runner:
         return np.percentile(self.times, [25, 50, 75]).tolist()
 
 
-def resident() -> int:
-    """Bytes of this process in memory; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+class Peak:
+    """Measures by how many ``bytes`` the resident memory of this process grows within a block, at
+    its peak; 0 where the system does not tell."""
+
+    bytes = 0
+
+    def __enter__(self) -> "Peak":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed before would be used again, unseen
+            Path("/proc/self/clear_refs").write_text("5")  # of the peak alone
+            self._before = resident("VmRSS")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            self.bytes = resident("VmHWM") - self._before
+
+
+def resident(field: str) -> int:
+    """Bytes of this process in memory: VmRSS now, VmHWM at the peak."""
+    text = Path("/proc/self/status").read_text()
+    return 1024 * int(text.split(f"{field}:")[1].split()[0])
 
 
 def onnx_runner(name: str, model: onnx.ModelProto, frame: np.ndarray) -> Runner:
     """A peer, in one thread; the model's input is ``x``."""
-    before = resident()
     chosen = onnxruntime.SessionOptions()
     chosen.intra_op_num_threads = chosen.inter_op_num_threads = 1
     chosen.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     chosen.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), chosen,
-                                           providers=["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        onnx.save(model, file)
+        with Peak() as memory:
+            session = onnxruntime.InferenceSession(file, chosen,
+                                                   providers=["CPUExecutionProvider"])
+            session.run(None, {"x": frame})
 
     def run(frames):
         for _ in range(frames):
             session.run(None, {"x": frame})
 
-    run(10)
-    return Runner(name, run, resident() - before)
+    return Runner(name, run, memory.bytes)
 
 
 class Frames(CalibrationDataReader):
@@ -95,10 +114,12 @@ def c_runners(native: Native, pixels: np.ndarray, name: str = "C") -> list[Runne
     frames = native.inputs(pixels)
     native.outputs(frames[:1])
     fresh = shutil.copy(native.build_dir / "net.so", native.build_dir / "fresh.so")
-    before = resident()
-    library = ctypes.CDLL(str(fresh))
     outputs = np.zeros((len(frames), native.plan.output.count), np.int32)
     pointers = frames.ctypes.data, outputs.ctypes.data
+    with Peak() as memory:
+        library = ctypes.CDLL(str(fresh))
+        library.native_run(ctypes.c_void_p(pointers[0]), ctypes.c_void_p(pointers[1]),
+                           ctypes.c_size_t(len(frames)))
 
     def run_each(count):
         for _ in range(count):
@@ -108,9 +129,8 @@ def c_runners(native: Native, pixels: np.ndarray, name: str = "C") -> list[Runne
         library.native_run(ctypes.c_void_p(pointers[0]), ctypes.c_void_p(pointers[1]),
                            ctypes.c_size_t(count))
 
-    run_all(len(frames))
-    memory = resident() - before
-    return [Runner(f"{name}, from Python", run_each, memory), Runner(name, run_all, memory)]
+    return [Runner(f"{name}, from Python", run_each, memory.bytes),
+            Runner(name, run_all, memory.bytes)]
 
 
 def take_turns(runners: list[Runner], rounds: int, frames: int) -> None:
@@ -120,11 +140,14 @@ def take_turns(runners: list[Runner], rounds: int, frames: int) -> None:
             runner.time(frames)
 
 
-def options(about: str, arguments: list[str] | None) -> argparse.Namespace:
+def options(about: str, arguments: list[str] | None, rounds: int = 200,
+            frames: int = 20) -> argparse.Namespace:
     """Read the command line of a benchmark."""
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--rounds", type=int, default=200, help="turns of each (default 200)")
-    parser.add_argument("--frames", type=int, default=20, help="frames in a turn (default 20)")
+    parser.add_argument("--rounds", type=int, default=rounds,
+                        help="turns of each (default %(default)s)")
+    parser.add_argument("--frames", type=int, default=frames,
+                        help="frames in a turn (default %(default)s)")
     parser.add_argument("--random", action="store_true", help="do not look for parameters")
     parser.add_argument("--cflags", default="-O3 -march=native",
                         help="of the C compiler (default %(default)s)")
