@@ -289,7 +289,7 @@ NET_INLINE void dot_block(const int8_t *weights, size_t lanes, const byte_view_t
                     *fours++ = spread_quad(load_quad(row + step * p + at), size);               \
     }
 
-#ifdef DOT_FOURS
+#if defined(DOT_FOURS) || !defined(DOT_LANES)
 NET_BYTE_SUMS(byte, DOT_FOUR)
 NET_BYTE_SUMS(narrow_byte, DOT_FOUR)
 NET_BYTE_SUMS(short_byte, DOT_FOUR)

@@ -149,8 +149,8 @@ def test_a_pool_on_the_way(tmp_path):
     text = (tmp_path / "net.c").read_text()
     assert "for (size_t y = 0; y < 6; y++)" in text
     facts = dict(re.findall(r"#define (NET_\w+) (\d+)", (tmp_path / "net.h").read_text()))
-    # pool: 6 words; lines of bytes: 2 of 24, and 3; sums of 4 pixels
-    assert facts["NET_SCRATCH_BYTES"] == str(6 * 8 + 2 * 24 + 3 + 4 * 64 * 4)
+    # pool: 6 words; lines of bytes: 2 of 24, and 3; of 4 pixels what they see, twice, and sums
+    assert facts["NET_SCRATCH_BYTES"] == str(6 * 8 + 2 * 24 + 3 + 4 * (2 * 24 + 64 * 4))
     # conv: 2 rows of 12 for each of 64; dense: 16 lanes of 6 words
     assert int(facts["NET_WEIGHT_BYTES"]) == 24 * 64 + 64 * 4 + 64 * 4 + 16 * 6 * 8
     x = frames(np.random.default_rng(1), (9, 8, 3), Fixed(8), 4)
