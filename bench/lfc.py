@@ -8,9 +8,9 @@ those in ``../shared/data`` (or XNORLOOM_DATA), or random with ``--random`` or w
 none; the float network has random ones, and ReLU between its layers. Times do not depend on them.
 
 Each row is one way to call: the median and the quartiles over the rounds of the mean time of a
-frame within a round. ``C, from Python`` pays ctypes for every frame, as ONNX Runtime pays its
-binding; ``C`` is the loop over frames in C. ``memory`` is what loading and running adds to the
-resident memory of this process, at its peak.
+frame within a round, in time of the processor. ``C, from Python`` pays ctypes for every frame, as
+ONNX Runtime pays its binding; ``C`` is the loop over frames in C. ``memory`` is what loading and
+running adds to the resident memory of this process, at its peak.
 
 Needs ``onnxruntime`` (``pip install xnorloom[bench]``) and a C compiler.
 """
