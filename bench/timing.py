@@ -116,19 +116,18 @@ def c_runners(native: Native, pixels: np.ndarray, name: str = "C") -> list[Runne
     native.outputs(frames[:1])
     fresh = shutil.copy(native.build_dir / "net.so", native.build_dir / "fresh.so")
     outputs = np.zeros((len(frames), native.plan.output.count), np.int32)
-    pointers = frames.ctypes.data, outputs.ctypes.data
+    pointers = [array.ctypes.data_as(ctypes.c_void_p)  # and keeps the array
+                for array in (frames, outputs)]
     with Peak() as memory:
         library = ctypes.CDLL(str(fresh))
-        library.native_run(ctypes.c_void_p(pointers[0]), ctypes.c_void_p(pointers[1]),
-                           ctypes.c_size_t(len(frames)))
+        library.native_run(*pointers, ctypes.c_size_t(len(frames)))
 
     def run_each(count):
         for _ in range(count):
-            library.net_run(ctypes.c_void_p(pointers[0]), ctypes.c_void_p(pointers[1]))
+            library.net_run(*pointers)
 
     def run_all(count):
-        library.native_run(ctypes.c_void_p(pointers[0]), ctypes.c_void_p(pointers[1]),
-                           ctypes.c_size_t(count))
+        library.native_run(*pointers, ctypes.c_size_t(count))
 
     return [Runner(f"{name}, from Python", run_each, memory.bytes),
             Runner(name, run_all, memory.bytes)]
