@@ -13,10 +13,12 @@ from typing import Any
 
 from boards.board import Board
 from boards.catalogue import BOARDS
+from compiler.accuracy import measure
 from compiler.bitstream import build_bitstream
 from compiler.choice import choose
 from compiler.codegen.c import generate
 from compiler.errors import UserError
+from compiler.page import PAGE, REPORT, save
 from compiler.progress import Step, quiet
 from compiler.report import make_report
 from compiler.schedule.packets import listing
@@ -38,10 +40,10 @@ def build(model: str | None, board: str, out_dir: str | Path, data: str | None =
           target_fps: float | None = None, progress: Step = quiet) -> dict[str, Any]:
     """Build a network for a board, and return its report.
 
-    ``out_dir`` gets ``bitstream.bin``, ``image.bin``, ``c/``, ``top.v``, ``program.txt`` and
-    ``report.json``, all of them or none, and ``log/`` with what the tools said. ``model``,
-    ``data`` and ``input_type`` are those of `compiler.workload.open_workload`; ``lanes`` and
-    ``target_fps`` those of `compiler.choice.choose`.
+    ``out_dir`` gets ``bitstream.bin``, ``image.bin``, ``c/``, ``top.v``, ``program.txt``,
+    ``report.json`` and ``report.html``, all of them or none, and ``log/`` with what the tools
+    said. ``model``, ``data`` and ``input_type`` are those of `compiler.workload.open_workload`;
+    ``lanes`` and ``target_fps`` those of `compiler.choice.choose`.
 
     Raises UserError, ToolError or MissingToolError.
     """
@@ -53,17 +55,20 @@ def build(model: str | None, board: str, out_dir: str | Path, data: str | None =
     with progress("scheduling"):
         plan, cycles = choose(work.graph, target, lanes, target_fps)
         image = plan.image().to_bytes()
+    with progress("measuring accuracy"):
+        accuracy = measure(work)
     with whole_folder(out) as made:
         with progress("writing C"):
             generate(work.graph, made / "c")
         placed = build_bitstream(target, plan.config, out / "log", progress)
         report = make_report(work.name, target, plan, placed, cycles, len(image),
-                             lanes, target_fps)
+                             lanes, target_fps, accuracy)
         shutil.copyfile(placed.bitstream, made / "bitstream.bin")
         shutil.copyfile(placed.verilog, made / "top.v")
         (made / "image.bin").write_bytes(image)
         (made / "program.txt").write_text(listing(plan.program))
-        (made / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+        (made / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+        save(report, made / PAGE)
     return report
 
 

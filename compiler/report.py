@@ -11,37 +11,45 @@ from rich.console import Console
 from rich.table import Table
 
 from boards.board import Board
+from compiler.accuracy import Accuracy
 from compiler.bitstream import Placed
 from compiler.perf import Performance
+from compiler.report_parts import layers_of, memory_of, network_of, peaks_of
 from compiler.schedule.plan import Schedule
 from hdl.isa import Cause
 
 
-__all__ = ["make_report", "print_report"]
+__all__ = ["FORM", "make_report", "print_report"]
 
+FORM = 2    # of what is in a report
 PLACES = 4  # decimals of a time
 
 
 def make_report(name: str, board: Board, schedule: Schedule, placed: Placed, cycles: Performance,
                 image_bytes: int, lanes: int | None = None,
-                target_fps: float | None = None) -> dict[str, Any]:
+                target_fps: float | None = None,
+                accuracy: Accuracy | None = None) -> dict[str, Any]:
     """Return what `report.json` holds.
 
     Cycles are those that the counters of the board will tell. ``flash_busy`` is the share of
     them in which the flash bus moves; ``roofline_ms`` is how long the flash takes for the
     streamed weights alone, at a byte in every cycle, or in every second at half rate. ``lanes``
-    and ``target_fps`` were asked for.
+    and ``target_fps`` were asked for. `compiler.report_parts` tells of the parts.
     """
     config = schedule.config
     used, available = asdict(placed.used), asdict(board.available)
     octet_cycles = 1 if config.flash_full_rate else 2
     return {
+        "form": FORM,
         "model": name,
         "board": board.name,
+        "board_title": board.title,
+        "chip": board.chip,
         "target": {"lanes": lanes, "fps": target_fps},
         "array": {"p": config.p, "pe": config.pe, "simd": config.simd, "lanes": config.lanes},
         "resources": {key: {"used": used[key], "available": available[key]}
                       for key in used if available[key]},
+        "placed": {"seed": placed.seed},
         "clock_mhz": {"target": config.clock_hz / 1e6,
                       "fmax": round(placed.timing.fmax_hz / 1e6, 2),
                       "fast_target": 2 * config.clock_hz / 1e6,
@@ -59,6 +67,11 @@ def make_report(name: str, board: Board, schedule: Schedule, placed: Placed, cyc
         "flash_busy": round(cycles.flash_busy / cycles.frame, PLACES),
         "roofline_ms": round(1e3 * schedule.streamed_octets * octet_cycles / config.clock_hz,
                              PLACES),
+        "accuracy": asdict(accuracy) if accuracy else None,
+        "network": network_of(schedule),
+        "layers": layers_of(schedule),
+        "peaks": peaks_of(schedule),
+        "memory": memory_of(schedule),
     }
 
 
@@ -94,6 +107,9 @@ def facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "weights", (f"{report['weights_bytes']} bytes: {report['resident_bytes']} resident, "
                       f"{report['streamed_bytes']} streamed")
     yield "image", f"{report['image_bytes']} bytes"
+    if accuracy := report["accuracy"]:
+        yield "accuracy", (f"{100 * accuracy['correct'] / accuracy['samples']:.2f} % of "
+                           f"{accuracy['samples']} inputs of {accuracy['data']}")
 
 
 def resource_table(resources: Mapping[str, Mapping[str, int]]) -> Table:

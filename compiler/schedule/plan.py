@@ -54,6 +54,8 @@ class Schedule:
     left: Mapping[str, int]  # tensors that are in memory as a whole when a layer has ended: which
     resident: tuple[Packet, ...]
     program: tuple[Packet, ...]
+    ends: tuple[int, ...]            # packets of the program up to the end of each layer's
+    spans: tuple[Span, ...]          # of the memory that tensors take
     resident_octets: int             # of weights
     streamed_octets: int             # of weights, for every frame, by way of the memory or not
 
@@ -140,22 +142,24 @@ class Draft:
 
     def staying(self) -> Schedule:
         """Let all weights stay in their queue."""
-        resident, program = keep(self.config, list(zip(
+        resident, program, ends = keep(self.config, list(zip(
             self.layer_packets, self.layers, self.work, strict=True)))
-        return self._schedule(resident, program, sum(load.octets for load in self.loads), 0)
+        return self._schedule(resident, program, ends, sum(load.octets for load in self.loads), 0)
 
     def schedule(self, choice: Choice) -> Schedule:
         """Put the weights where they were chosen to be."""
         writer = Writer(self.config, choice, [tile for own in self.work for tile in own])
+        ends = []
         for at, (packet, lowered, own) in enumerate(zip(
                 self.layer_packets, self.layers, self.work, strict=True)):
             hold = make.hold(wants=self.holds[at]) if at in self.holds else None
             writer.add(packet, len(own), fixed=lowered.fixed, hold=hold)
+            ends.append(len(writer.program))
         resident = 2 * sum(packet.count for packet in writer.resident)
         streamed = sum(run.words * load.octets_of_word for load, runs in
                        zip(self.loads, choice.runs, strict=True) for run in runs
                        if run.room is None or choice.rooms[run.room].layer)
-        return self._schedule(writer.resident, writer.program, resident, streamed)
+        return self._schedule(writer.resident, writer.program, ends, resident, streamed)
 
     @property
     def layer_packets(self) -> Iterator[Packet]:
@@ -166,12 +170,13 @@ class Draft:
             yield make.layer(lowered.task.name, describe(lowered, source.address, output.address))
 
     def _schedule(self, resident: Sequence[Packet], program: Sequence[Packet],
-                  resident_octets: int, streamed_octets: int) -> Schedule:
+                  ends: Sequence[int], resident_octets: int, streamed_octets: int) -> Schedule:
         return Schedule(
             config=self.config, graph=self.graph, placed=self.placed, parts=self.parts,
             layers=self.layers,
             places=self.places, given=self.given, left=self.left,
             resident=(*resident, make.end()), program=(*program, make.end()),
+            ends=tuple(ends), spans=self.spans,
             resident_octets=resident_octets, streamed_octets=streamed_octets,
         )
 

@@ -87,11 +87,13 @@ class Writer:
 
 
 def keep(config: Config, layers: Sequence[tuple[Packet, Lowered, Sequence[Tile]]],
-         ) -> tuple[list[Packet], list[Packet]]:
+         ) -> tuple[list[Packet], list[Packet], list[int]]:
     """Write the packets before the first frame, and those of the program, where all weights stay in
-    their queue: of each layer its own packet, what it is, and its tiles."""
+    their queue: of each layer its own packet, what it is, and its tiles. Tell how many packets there
+    are up to the end of each layer's, too."""
     resident: list[Packet] = []
     program: list[Packet] = []
+    ends: list[int] = []
     for packet, lowered, own in layers:
         words = np.concatenate([tile.weights for tile in own])
         resident += [make.weights(part, fixed=lowered.fixed) for part in pieces(words)]
@@ -99,13 +101,14 @@ def keep(config: Config, layers: Sequence[tuple[Packet, Lowered, Sequence[Tile]]
             levels = np.concatenate([tile.levels for tile in own])
             resident += [make.signs(part) for part in pieces(levels)]
             program += [*(make.kept(len(part)) for part in pieces(words)), packet]
-            continue
-        # The descriptor waits for the layer before, so what the queues hold comes ahead of it.
-        some = [[make.levels(np.concatenate([tile.levels for tile in share])),
-                 make.kept(sum(len(tile.weights) for tile in share))]
-                for share in shares(own, config)]
-        program += [*some[0], packet, *chain(*some[1:])]
-    return resident, program
+        else:
+            # The descriptor waits for the layer before, so what the queues hold comes ahead of it.
+            some = [[make.levels(np.concatenate([tile.levels for tile in share])),
+                     make.kept(sum(len(tile.weights) for tile in share))]
+                    for share in shares(own, config)]
+            program += [*some[0], packet, *chain(*some[1:])]
+        ends.append(len(program))
+    return resident, program, ends
 
 
 def pieces(values: Array) -> list[Array]:

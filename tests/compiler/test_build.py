@@ -6,12 +6,14 @@ from compiler import build as module
 from compiler.build import build, find_board, whole_folder
 from compiler.errors import MissingToolError, ToolError, UserError
 from compiler.models import network
+from compiler.page import render
 from compiler.schedule.fit import fit
 from compiler.schedule.image import Image
 from hdl.config import Config
 
 
-FILES = ["bitstream.bin", "c", "image.bin", "log", "program.txt", "report.json", "top.v"]
+FILES = ["bitstream.bin", "c", "image.bin", "log", "program.txt", "report.html",
+         "report.json", "top.v"]
 
 
 def names(folder):
@@ -24,6 +26,9 @@ def test_leaves_everything(workshop, tmp_path):
     assert names(out) == FILES
     assert names(out.parent) == ["out"]
     assert json.loads((out / "report.json").read_text()) == report
+    assert (out / "report.html").read_text() == render(report)
+    assert report["accuracy"] == {"data": "digits.npz", "samples": 445, "given": 445,
+                                  "correct": 435}
     assert (out / "bitstream.bin").read_text() == "bits\n"
     image = (out / "image.bin").read_bytes()
     assert len(image) == report["image_bytes"]

@@ -44,6 +44,9 @@ def test_keys_and_sums(plan, report):
                                    "dsp": {"used": 8, "available": 8}}
     assert report["clock_mhz"] == {"target": 24.0, "fmax": 25.5, "fast_target": 48.0,
                                    "fast_fmax": 60.25}
+    assert report["placed"] == {"seed": 1}
+    assert report["chip"] == "iCE40UP5K-SG48"
+    assert report["accuracy"] is None
     assert report["image_bytes"] == 12345
     assert report["resident_bytes"] + report["streamed_bytes"] == report["weights_bytes"]
     assert 0 < report["resident_bytes"] <= 10_000
