@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import platform
 import shutil
 import subprocess
@@ -31,6 +32,8 @@ from hdl.top import Accelerator
 
 
 __all__ = ["Placed", "build_bitstream"]
+
+logger = logging.getLogger(__name__)
 
 # Nothing needs what a memory shows at the address that is written in the same cycle, and the
 # simulator shows something else there than Verilog does. Unless told, Yosys builds what it takes
@@ -82,6 +85,7 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
     tools = find_tools(family)
     kept = cache_folder() / "bitstreams" / key(board, config, tools, (*seeds, slow))
     if found := read_kept(kept):
+        logger.info("taken from the cache: %s", kept)
         return found
     kept.parent.mkdir(exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)

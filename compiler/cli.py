@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,15 +15,26 @@ from compiler import build as building
 from compiler import quantize as quantizing
 from compiler import train as training
 from compiler.check import check as refusals_of
+from compiler.cli_common import (
+    USER_ERROR,
+    Commands,
+    complete_board,
+    complete_model,
+    hint,
+    json_option,
+    print_json,
+    progress,
+    tell_next,
+)
 from compiler.cost import cost as cost_of
-from compiler.cost import cost_table
-from compiler.errors import ToolError, UserError
+from compiler.cost import cost_facts, cost_table
+from compiler.errors import UserError
 from compiler.executors import EXECUTORS, classes_of, executor, votes
 from compiler.export import export as export_network
-from compiler.frontends import INPUT_TYPES, ModelError, load
+from compiler.frontends import INPUT_TYPES, load
 from compiler.ir import Binary
+from compiler.page import PAGE, write_page
 from compiler.passes import to_integer
-from compiler.progress import terminal
 from compiler.report import print_report
 from compiler.verify import verify as verify_network
 from compiler.workload import find, open_workload
@@ -31,42 +42,7 @@ from compiler.workload import find, open_workload
 
 __all__ = ["commands", "main"]
 
-USER_ERROR = 1
-INTERRUPTED = 130
 WIDTH = 100  # of tables where there is no terminal
-
-
-class Commands(click.Group):
-    """Commands whose errors end in one line and an exit status that tells their cause."""
-
-    def main(self, *args: Any, **options: Any) -> Any:
-        try:
-            status = super().main(*args, **options | {"standalone_mode": False})
-        except (UserError, ToolError) as error:
-            status = complain(brief(error), error.exit_status)
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
-            status = USER_ERROR
-        except click.ClickException as error:
-            status = complain(error.format_message().replace("\n", " "), USER_ERROR)
-        except click.Abort:
-            status = complain("interrupted", INTERRUPTED)
-        except OSError as error:
-            status = complain(f"A file must be usable, but: {error}", USER_ERROR)
-        sys.exit(status)
-
-
-def complain(text: str, status: int) -> int:
-    click.echo(f"Error: {text}", err=True)
-    return status
-
-
-def brief(error: Exception) -> str:
-    """Return a message; of many refusals of a model, the first, and how many more there are."""
-    if isinstance(error, ModelError) and len(error.refusals) > 1:
-        return (f"{error.refusals[0]} (and {len(error.refusals) - 1} more: "
-                f"`check` lists them all)")
-    return str(error)
 
 
 def installed_version() -> str:
@@ -102,14 +78,17 @@ def commands() -> None:
     (TOML), which gets random weights, or the name of a network that ships with us: digits, xor,
     alexnet-xnor, alexnet-bwn.
 
+    Behind a command, -v says more, and -q less.
+
     Exit status: 0 fine, 1 something you gave cannot be used, 2 a tool failed, 3 a tool is
     missing.
     """
 
 
 @commands.command()
-@click.argument("model", required=False)
-@click.option("--board", required=True, metavar="BOARD", help="Its name; `boards` lists them.")
+@click.argument("model", required=False, shell_complete=complete_model)
+@click.option("--board", required=True, metavar="BOARD", shell_complete=complete_board,
+              help="Its name; `boards` lists them.")
 @click.option("-o", "--out", default="build", show_default=True, metavar="DIR",
               help="Where everything goes.")
 @click.option("--lanes", type=int, metavar="N",
@@ -118,13 +97,14 @@ def commands() -> None:
               help="Take the smallest array that makes F frames a second.")
 @data_option
 @input_option
+@json_option
 def build(model: str | None, board: str, out: str, lanes: int | None, target_fps: float | None,
-          data: str | None, input_type: str | None) -> None:
+          data: str | None, input_type: str | None, as_json: bool) -> None:
     """Build a network for a board: bitstream, flash image, C, and a report.
 
-    DIR gets bitstream.bin, image.bin, c/, top.v, program.txt and report.json, all or none, and
-    log/ with the words of the tools. The first build for a board takes minutes; the next network
-    takes seconds, since it is a new image and not a new bitstream.
+    DIR gets bitstream.bin, image.bin, c/, top.v, program.txt, report.json and report.html, all or
+    none, and log/ with the words of the tools. The first build for a board takes minutes; the next
+    network takes seconds, since it is a new image and not a new bitstream.
 
     A network of floating point, without quantizers, needs --data to learn its ranges from.
 
@@ -137,18 +117,50 @@ def build(model: str | None, board: str, out: str, lanes: int | None, target_fps
       python -m compiler build my.onnx --board icebreaker --target-fps 60
     """
     report = building.build(model, board, out, data, input_type=input_type, lanes=lanes,
-                            target_fps=target_fps, progress=terminal())
+                            target_fps=target_fps, progress=progress())
+    if as_json:
+        print_json(report)
+    else:
+        console = plain_console()
+        print_report(report, console)
+        console.print(f"Everything is in {out}; {Path(out) / PAGE} shows it", markup=False,
+                      highlight=False, soft_wrap=True)
+    hint("verify", *given(model), "--on", "c,rtl", *given(data, "--data"))
+
+
+def plain_console() -> Console:
+    """Return where tables go: as wide as the terminal, or of a width of our own."""
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH
-    print_report(report, console)
-    console.print(f"Everything is in {out}", markup=False, highlight=False, soft_wrap=True)
+    return console
+
+
+def given(value: str | None, *option: str) -> tuple[str, ...]:
+    """Return the words that give a value, for a hint; none where there is no value."""
+    return (*option, value) if value else ()
 
 
 @commands.command()
-@click.argument("model")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def page(folder: Path) -> None:
+    """Write DIR/report.html again, from the report.json that `build` left in DIR.
+
+    The page stands alone: it can be opened from its file, printed, and sent by mail.
+
+    \b
+    Example:
+      python -m compiler page build
+    """
+    click.echo(write_page(folder))
+    tell_next("open it in a browser")
+
+
+@commands.command()
+@click.argument("model", shell_complete=complete_model)
 @input_option
-def check(model: str, input_type: str | None) -> None:
+@json_option
+def check(model: str, input_type: str | None, as_json: bool) -> None:
     """Tell everything that keeps MODEL from being taken, one sentence a line.
 
     \b
@@ -157,15 +169,20 @@ def check(model: str, input_type: str | None) -> None:
     """
     path, _ = find(model)
     refusals = refusals_of(path, input_type=input_type)
-    for refusal in refusals:
-        click.echo(f"Error: {refusal}", err=True)
+    if as_json:
+        print_json({"model": model, "understood": not refusals, "refusals": refusals})
+    else:
+        for refusal in refusals:
+            click.echo(f"Error: {refusal}", err=True)
+        if not refusals:
+            click.echo(f"{model} is understood")
     if refusals:
         raise click.exceptions.Exit(USER_ERROR)
-    click.echo(f"{model} is understood")
+    hint("build", model, "--board", next(iter(BOARDS)), *given(input_type, "--input-type"))
 
 
 @commands.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_model)
 @click.argument("input", metavar="INPUT")
 @click.option("--on", "name", type=click.Choice(list(EXECUTORS)), default="golden",
               show_default=True, help="The golden model, the generated C, or the gateware.")
@@ -173,8 +190,9 @@ def check(model: str, input_type: str | None) -> None:
               help="Which of the inputs.")
 @data_option
 @input_option
+@json_option
 def run(model: str, input: str, name: str, index: int, data: str | None,
-        input_type: str | None) -> None:
+        input_type: str | None, as_json: bool) -> None:
     """Run MODEL on one input of the file INPUT, and print its answer.
 
     INPUT is a data set as --data is. A network of floating point, without quantizers, learns its
@@ -187,25 +205,30 @@ def run(model: str, input: str, name: str, index: int, data: str | None,
       python -m compiler run my.onnx t10k-images-idx3-ubyte.gz --index 3 --on rtl
     """
     work = replace(open_workload(model, data or input, input_type), data=input)
-    given = work.samples(None)
-    if index >= len(given):
-        raise UserError(f"Index must be below {len(given)}, the number of inputs in '{input}', "
+    samples = work.samples(None)
+    if index >= len(samples):
+        raise UserError(f"Index must be below {len(samples)}, the number of inputs in '{input}', "
                         f"not {index}")
-    answer = executor(name, work.graph).run(given.x[index:index + 1])[0]
+    answer = executor(name, work.graph).run(samples.x[index:index + 1])[0]
+    facts: dict[str, Any] = {"answer": answer.reshape(-1).tolist()}
     if isinstance(work.graph.type(work.graph.output.name), Binary):
-        click.echo(f"bits {''.join('01'[value > 0] for value in answer.reshape(-1).tolist())}")
-    else:
-        click.echo(f"answer {' '.join(str(value) for value in answer.reshape(-1).tolist())}")
+        facts = {"bits": "".join("01"[value > 0] for value in facts["answer"])}
     if votes(work.graph):
-        click.echo(f"majority {classes_of(answer[None], voted=True)[0]}")
+        facts["majority"] = int(classes_of(answer[None], voted=True)[0])
     elif answer.ndim:
-        click.echo(f"class {classes_of(answer[None])[0]}")
-    if given.labels is not None:
-        click.echo(f"label {given.labels[index]}")
+        facts["class"] = int(classes_of(answer[None])[0])
+    if samples.labels is not None:
+        facts["label"] = int(samples.labels[index])
+    if as_json:
+        print_json(facts)
+    else:
+        for key, value in facts.items():
+            click.echo(f"{key} {' '.join(map(str, value)) if key == 'answer' else value}")
+    hint("verify", model, "--on", "c,rtl", "--data", input, *given(input_type, "--input-type"))
 
 
 @commands.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_model)
 @click.option("--data", required=True, metavar="DATA",
               help="Inputs with labels, as for `build`: a training part to learn ranges from, and "
               "a test part.")
@@ -238,23 +261,24 @@ def quantize(model: str, data: str, mode: str, bits: int, margin: float | None,
     """
     made = quantizing.quantize(model, data, out, mode=mode, bits=bits, margin=margin,
                                samples=samples, c_dir=c_dir, input_type=input_type,
-                               progress=terminal())
+                               progress=progress())
     for line in made.lines():
         click.echo(line)
-    click.echo(f"{made.path} is written; hold C to it with `python -m compiler verify {made.path} "
-               f"--on c --data {data}`")
+    click.echo(f"{made.path} is written")
+    hint("verify", made.path, "--on", "c", "--data", data)
 
 
 @commands.command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=complete_model)
 @click.option("--on", "names", default="c,rtl", show_default=True, metavar="LIST",
               help="What to hold to the golden model, with commas between.")
 @click.option("--samples", type=click.IntRange(min=1), default=20, show_default=True,
               help="How many inputs; all, where there are fewer.")
 @data_option
 @input_option
+@json_option
 def verify(model: str | None, names: str, samples: int, data: str | None,
-           input_type: str | None) -> None:
+           input_type: str | None, as_json: bool) -> None:
     """Hold the generated C and the gateware to the golden model, in every layer.
 
     The network that ships with us has its own test pictures. Other networks take --data, or
@@ -266,15 +290,20 @@ def verify(model: str | None, names: str, samples: int, data: str | None,
       python -m compiler verify my.onnx --on c --samples 10000 --data t10k-images-idx3-ubyte.gz
     """
     work = open_workload(model, data, input_type)
-    result = verify_network(work, names, samples, terminal())
-    for line in result.lines():
-        click.echo(line)
+    result = verify_network(work, names, samples, progress())
+    if as_json:
+        print_json({"agree": result.agree} | asdict(result))
+    else:
+        for line in result.lines():
+            click.echo(line)
     if not result.agree:
         raise click.exceptions.Exit(USER_ERROR)
+    hint("build", *given(model), "--board", next(iter(BOARDS)),
+         *given(input_type, "--input-type"))
 
 
 @commands.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_model)
 @click.option("-o", "--out", default="model.def", show_default=True, metavar="FILE",
               help="The file.")
 @input_option
@@ -291,6 +320,7 @@ def export(model: str, out: str, input_type: str | None) -> None:
     path, _ = find(model)
     export_network(to_integer(load(path, input_type=input_type)), out)
     click.echo(f"{model} is in {out}")
+    hint("build", out, "--board", next(iter(BOARDS)))
 
 
 @commands.command()
@@ -323,11 +353,13 @@ def train(task: str, data: str | None, layers: str | None, epochs: int | None, s
                           keep_test=keep_test)
     click.echo(f"{made.path}: {100 * made.accuracy:.2f} % of {made.tested} test inputs, "
                f"after {made.seconds:.0f} s")
+    hint("build", made.path, "--board", next(iter(BOARDS)))
 
 
 @commands.command()
-@click.argument("model")
-def cost(model: str) -> None:
+@click.argument("model", shell_complete=complete_model)
+@json_option
+def cost(model: str, as_json: bool) -> None:
     """Print what MODEL costs, layer by layer: weights, parameters, products, and octets.
 
     Parameters are those of a layer and of the norms and activations behind it. Octets are of
@@ -340,23 +372,32 @@ def cost(model: str) -> None:
       python -m compiler cost my.onnx
     """
     path, _ = find(model)
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH
-    console.print(cost_table(cost_of(path)))
+    found = cost_of(path)
+    if as_json:
+        print_json(cost_facts(found))
+    else:
+        plain_console().print(cost_table(found))
+    hint("check", model)
 
 
 @commands.command()
-def boards() -> None:
+@json_option
+def boards(as_json: bool) -> None:
     """List the boards that can be built for."""
+    if as_json:
+        print_json([{"name": name, "title": board.title, "chip": board.chip,
+                     "clock_mhz": board.clock_hz / 1e6, "available": asdict(board.available)}
+                    for name, board in BOARDS.items()])
+        return
     for name, board in BOARDS.items():
         has = board.available
         large = f"{has.spram} large RAMs, " if has.spram else ""
         click.echo(f"{name:<14}{board.title}: {board.chip} at {board.clock_hz / 1e6:g} MHz; "
                    f"{has.lut4} LUT4, {has.ebr} block RAMs, {large}"
                    f"{has.dsp} multipliers")
+    hint("build", "--board", next(iter(BOARDS)))
 
 
 def main() -> None:
     """Run the command line."""
-    commands(prog_name="python -m compiler")
+    commands()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -16,8 +17,17 @@ from compiler.ir import BatchNorm, Graph, Node, Quant, Requantize, Threshold, We
 from compiler.topology import Row, Topology
 
 
-__all__ = ["BINARYNET", "Cost", "LayerCost", "Widths", "cost", "cost_of_graph",
-           "cost_of_topology", "cost_table"]
+__all__ = [
+    "BINARYNET",
+    "Cost",
+    "LayerCost",
+    "Widths",
+    "cost",
+    "cost_facts",
+    "cost_of_graph",
+    "cost_of_topology",
+    "cost_table",
+]
 
 MASKED = 128  # channels of a mask
 
@@ -165,3 +175,12 @@ def cost_table(net: Cost) -> Table:
     table.add_row("(network)", "", "", *(f"{value:,}" for value in (
         net.weights, net.parameters, net.macs, net.octets())))
     return table
+
+
+def cost_facts(net: Cost) -> dict[str, Any]:
+    """Return what the table tells, for JSON."""
+    return {"name": net.name, "weights": net.weights, "parameters": net.parameters,
+            "macs": net.macs, "octets": net.octets(),
+            "layers": [{"name": layer.name, "output": list(layer.output), "bits": layer.bits,
+                        "weights": layer.weights, "parameters": layer.parameters,
+                        "macs": layer.macs, "octets": layer.octets()} for layer in net.layers]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import shlex
 import shutil
@@ -17,6 +18,8 @@ from compiler.errors import MissingToolError, ToolError
 
 
 __all__ = ["built_once", "c_compiler", "cache_folder", "compile_c", "find", "locked", "run"]
+
+logger = logging.getLogger(__name__)
 
 LAST_LINES = 5
 COMPLAINTS = 3  # lines of what a compiler said, in our error
@@ -43,6 +46,7 @@ def run(words: Sequence[str | Path], *, folder: Path, log: Path | None = None,
     Raises `ToolError` with the last lines where it fails, or is not done after ``patience``
     seconds.
     """
+    logger.info("in %s: %s", folder, shlex.join(map(str, words)))
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         try:
             status = subprocess.run([str(word) for word in words], cwd=folder, stdout=output,
@@ -116,6 +120,7 @@ def c_compiler() -> list[str]:
 def compile_c(sources: Sequence[Path], output: Path, flags: Sequence[str]) -> None:
     """Compile strictly; raises ToolError with the compiler's complaint where it fails."""
     command = [*c_compiler(), *STRICT_C, *flags, *map(str, sources), "-o", str(output), "-lm"]
+    logger.info("%s", shlex.join(command))
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         lines = result.stderr.strip().splitlines()

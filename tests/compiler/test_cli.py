@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from compiler import cli, executors, models
 from compiler.cli import commands
+from compiler.frontends import ModelError
 from compiler.train.recipe import TASKS, make_recipe
 from compiler.workload import open_workload
 
@@ -142,7 +143,7 @@ def test_interrupted(workshop, tmp_path, monkeypatch):
 # Check
 
 def test_check_takes():
-    assert call("check", "digits").output == "digits is understood\n"
+    assert call("check", "digits").stdout == "digits is understood\n"
 
 
 @pytest.mark.parametrize(("content", "words"), [
@@ -174,7 +175,7 @@ def test_check_lists_all(tmp_path, monkeypatch):
 
 def test_many_refusals_are_one_line(monkeypatch):
     def raises(*_, **__):
-        raise cli.ModelError(["first is wrong", "second, too", "third"])
+        raise ModelError(["first is wrong", "second, too", "third"])
     monkeypatch.setattr(cli, "open_workload", raises)
     assert refused(call("verify", "x")) == (
         "first is wrong (and 2 more: `check` lists them all)")
@@ -187,8 +188,8 @@ def test_run(tmp_path):
     np.save(tmp_path / "x.npy", data["x"])
     for name in "golden", "c":
         result = call("run", "digits", models.held_back(), "--on", name, "--index", 7)
-        assert result.output == "answer 8\nlabel 8\n"
-        assert call("run", "digits", tmp_path / "x.npy", "--on", name, "--index", 7).output == (
+        assert result.stdout == "answer 8\nlabel 8\n"
+        assert call("run", "digits", tmp_path / "x.npy", "--on", name, "--index", 7).stdout == (
             "answer 8\n")
 
 
@@ -201,7 +202,7 @@ def test_run_of_bits(tmp_path, name):
                        (executors.Golden(open_workload("xor").graph).run(x)[index] > 0).tolist())
         for model in "xor", tmp_path / "model.def":
             result = call("run", model, "xor", "--on", name, "--index", index)
-            assert result.output == f"bits {bits}\nmajority {equal}\nlabel {equal}\n"
+            assert result.stdout == f"bits {bits}\nmajority {equal}\nlabel {equal}\n"
 
 
 def test_run_beyond_the_end():
@@ -288,7 +289,7 @@ def test_verify_unknown_executor():
 
 def test_export(tmp_path):
     result = call("export", "xor", "-o", tmp_path / "model.def")
-    assert result.output == f"xor is in {tmp_path / 'model.def'}\n"
+    assert result.stdout == f"xor is in {tmp_path / 'model.def'}\n"
     assert (tmp_path / "model.def").read_bytes() == models.network("xor").read_bytes()
 
 
@@ -309,7 +310,7 @@ def test_train_takes_the_command_of_a_recipe(monkeypatch):
     monkeypatch.setattr("compiler.train.train", train)
     recipe = make_recipe("mnist", "folder", "8C3-P2-32", 7, 3)
     result = call(*shlex.split(recipe.command("net.onnx"))[3:])
-    assert result.output == "net.onnx: 97.50 % of 40 test inputs, after 1 s\n"
+    assert result.stdout == "net.onnx: 97.50 % of 40 test inputs, after 1 s\n"
     assert calls == [("mnist", "net.onnx", {"data": "folder", "layers": "8C3-P2-32",
                                             "epochs": 7, "seed": 3, "keep_test": False})]
 
@@ -332,14 +333,14 @@ def test_train_refuses(words, line):
 
 
 def test_cost():
-    lines = call("cost", "alexnet-xnor").output.splitlines()
+    lines = call("cost", "alexnet-xnor").stdout.splitlines()
     assert lines[1].split() == ["layer", "output", "bits", "weights", "parameters", "MACs",
                                 "octets"]
     assert lines[3].split() == ["conv1", *["56", "x", "56", "x", "96"], "8", "34,848", "35,232",
                                 "109,283,328", "36,400"]
     assert lines[11].split() == ["(network)", "62,367,776", "62,388,104", "1,139,124,224",
                                  "11,472,208"]
-    assert call("cost", models.network()).output.splitlines()[3].split() == [
+    assert call("cost", models.network()).stdout.splitlines()[3].split() == [
         "fc0", "256", "8", "16,384", "16,896", "16,384", "20,512"]
     assert refused(call("cost", "cats")) == (
         "'cats' must be an ONNX file, a folder of BNN-PYNQ parameters, a Torch7 file or a "

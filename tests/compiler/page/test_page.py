@@ -209,8 +209,7 @@ def test_bad_report(tmp_path, text, words):
 
 
 def test_every_missing_part_is_one_sentence(report, tmp_path):
-    """The page shows all that a report holds, so nothing may be missing."""
-    for key in report:
+    for key in ("form", "model", "cycles", "network", "layers", "memory", "peaks", "placed"):
         rest = {name: value for name, value in report.items() if name != key}
         (tmp_path / REPORT).write_text(json.dumps(rest))
         with pytest.raises(UserError, match=r"^'.*report.json' must be .*; build again$"):
