@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compiler.page.text import EM, cut, shape, width_of
+from compiler.page.text import EM, cut, kind, shape, width_of
 
 
 __all__ = ["Box", "Drawing", "draw_network"]
@@ -86,7 +86,7 @@ def wire(begin: int, end: int, x: float, middle: float, pitch: float, lane: int 
 
 def box_of(step: Mapping[str, Any], y: float, letters: float) -> Box:
     right = shape(step["shape"]), step["type"]
-    left = step["name"], f"{step['kind']} · {UNITS.get(step['on'], step['on'])}"
+    left = step["name"], f"{kind(step['kind'])} · {UNITS.get(step['on'], step['on'])}"
     if step["kind"] == "Input":
         left = step["name"], "Input"
     # What is at the right may take half, and what is at the left has the rest.

@@ -17,7 +17,7 @@ from compiler.errors import UserError
 from compiler.page.memory import draw_memories, lifetime
 from compiler.page.network import draw_network
 from compiler.page.roofline import draw_roofline
-from compiler.page.text import bytes_of, shape, share
+from compiler.page.text import bytes_of, kind, shape, share
 from compiler.report import FORM
 from hdl.isa import Cause
 
@@ -79,7 +79,7 @@ def template() -> Template:
     environment = Environment(
         loader=PackageLoader("compiler.page"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters |= {"share": share, "bytes": bytes_of, "shape": shape,
+    environment.filters |= {"share": share, "bytes": bytes_of, "shape": shape, "kind": kind,
                             "grouped": lambda number: f"{number:,}"}
     return environment.get_template("report.html")
 
@@ -91,7 +91,7 @@ def rows_of(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for number, (row, layer) in enumerate(zip(cycles["layers"], report["layers"], strict=True), 1):
         yield {"number": number, "kind": kinds.get(layer["name"], ""), "layer": layer} | row
     after = cycles["after"]
-    yield {"number": "", "kind": "", "layer": None, "name": "after the last layer",
+    yield {"number": "", "kind": "", "layer": None, "name": "after the last",
            "total": sum(after.values())} | after
 
 

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 
 
-__all__ = ["EM", "bytes_of", "cut", "numbered", "shape", "share", "width_of"]
+__all__ = ["EM", "bytes_of", "cut", "kind", "numbered", "shape", "share", "width_of"]
 
 EM = 0.61        # width of a letter of a monospaced font, in sizes of the font
 WIDE = "W", "F"  # characters of East Asia, and most pictures, take the room of two
@@ -44,6 +44,11 @@ def bytes_of(count: float) -> str:
 
 def shape(sizes: Sequence[int]) -> str:
     return " × ".join(map(str, sizes)) or "one value"
+
+
+def kind(words: str) -> str:
+    """Return the kind of a step, which may be broken behind commas alone."""
+    return ", ".join(part.replace(" x ", " × ").replace(" ", "\xa0") for part in words.split(", "))
 
 
 def numbered(numbers: Sequence[int]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["browser", "opened"]
 
 NAMES = "chromium", "chromium-browser", "google-chrome"
-DOCS = 1120, 1270  # px of the picture
+DOCS = 1120, "roofline"  # width of the picture in px, and the part of the page where it ends
 
 
 @contextmanager
@@ -54,8 +54,11 @@ def main(path, picture):
     with browser() as running:
         if running is None:
             sys.exit("A Chromium must be installed, and Playwright beside it")
-        with opened(running, Path(path).resolve(), DOCS[0], height=DOCS[1]) as page:
-            page.screenshot(path=picture)
+        width, last = DOCS
+        with opened(running, Path(path).resolve(), width) as page:
+            box = page.locator(f"#{last}").bounding_box()
+            page.screenshot(path=picture, full_page=True, clip={
+                "x": 0, "y": 0, "width": width, "height": box["y"] + box["height"] + 20})
 
 
 if __name__ == "__main__":

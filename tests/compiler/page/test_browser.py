@@ -94,10 +94,17 @@ def test_looks_right(running, page, width, scheme):
     assert complaints == []
     assert {drawing["name"].split()[0] for drawing in drawings} == {"network", "plot"}
     assert {drawing["name"].split()[-1] for drawing in drawings if " " in drawing["name"].strip()
-            } == {"narrow" if width < 800 else "wide"}
+            } == {"narrow" if width <= 940 else "wide"}
     for drawing in drawings:
         assert drawing["wrong"] == []
         assert drawing["size"] >= LEAST
+
+
+@pytest.mark.parametrize("width", [320, 940, 941, 1024, 1920])
+def test_no_width_overflows(running, page, width):
+    with opened(running, page, width) as shown:
+        assert shown.evaluate(OVERFLOW) == 0
+        assert all(drawing["wrong"] == [] for drawing in shown.evaluate(LOOK))
 
 
 def test_prints(running, page):
