@@ -12,6 +12,7 @@ from pathlib import Path
 __all__ = ["browser", "opened"]
 
 NAMES = "chromium", "chromium-browser", "google-chrome"
+PATIENCE = 120_000  # ms, on a machine that is busy
 DOCS = 1120, "roofline"  # width of the picture in px, and the part of the page where it ends
 
 
@@ -29,7 +30,7 @@ def browser():
         if not found and not own.exists():
             yield None
             return
-        running = play.chromium.launch(executable_path=found)
+        running = play.chromium.launch(executable_path=found, timeout=PATIENCE)
         yield running
         running.close()
 
@@ -39,6 +40,7 @@ def opened(running, path, width, *, height=900, scheme="light", complaints=None)
     """Yield a page that was read from a file. What it says and asks for goes to ``complaints``."""
     context = running.new_context(viewport={"width": width, "height": height},
                                   color_scheme=scheme)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     heard = [] if complaints is None else complaints
     page.on("console", lambda message: heard.append(message.text))

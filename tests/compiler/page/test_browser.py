@@ -100,11 +100,12 @@ def test_looks_right(running, page, width, scheme):
         assert drawing["size"] >= LEAST
 
 
-@pytest.mark.parametrize("width", [320, 940, 941, 1024, 1920])
-def test_no_width_overflows(running, page, width):
-    with opened(running, page, width) as shown:
-        assert shown.evaluate(OVERFLOW) == 0
-        assert all(drawing["wrong"] == [] for drawing in shown.evaluate(LOOK))
+def test_no_width_overflows(running, page):
+    with opened(running, page, 320) as shown:
+        for width in 320, 940, 941, 1024, 1920:
+            shown.set_viewport_size({"width": width, "height": 900})
+            assert shown.evaluate(OVERFLOW) == 0
+            assert all(drawing["wrong"] == [] for drawing in shown.evaluate(LOOK))
 
 
 def test_prints(running, page):

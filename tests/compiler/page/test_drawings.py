@@ -18,7 +18,7 @@ plain = odd_reports(text=st.text("abcdefgh_.:0123456789", max_size=30))
 
 # Roofline
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(plain, sizes)
 def test_no_label_meets_another(report, size):
     plot = draw_roofline(report, *size)
@@ -28,12 +28,17 @@ def test_no_label_meets_another(report, size):
             assert not any(meet(letter, other) for other in labels)
     for one, other in combinations(labels, 2):
         assert not meet(one, other)
+    for roof in plot.roofs:
+        for part in range(201):
+            x, y = (begin + (end - begin) * part / 200
+                    for begin, end in zip(roof.begin, roof.end, strict=True))
+            assert not any(meet((x, y, x, y), label) for label in labels)
     for left, top, right, bottom in labels:
         assert plot.left <= left < right <= plot.right
         assert plot.top <= top < bottom <= plot.bottom
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(plain, sizes)
 def test_layers_are_where_they_belong(report, size):
     """Every layer has one mark, whose place follows from its counts by the ticks of the scales."""
@@ -79,7 +84,7 @@ def test_units_are_not_gathered():
 
 # Memory
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(plain, sizes, st.booleans())
 def test_patches_lie_in_the_map(report, size, beside):
     for drawn in draw_memories(report, *size, beside=beside):
@@ -129,7 +134,7 @@ def test_small_tensors_are_enlarged():
 
 # Network
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(plain, sizes)
 def test_boxes_and_their_texts(report, size):
     network = report["network"]
