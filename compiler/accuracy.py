@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.executors import Golden, batches, classes_of
+from compiler.executors import Golden, batches, classes_of, votes
 from compiler.ir import Graph
 from compiler.stages import split
 from compiler.workload import Workload
@@ -42,7 +42,8 @@ def measure(work: Workload) -> Accuracy | None:
     most = max(int(MOST_PRODUCTS // products(work.graph)), 1)
     x, labels = data.x[:most], data.labels[:most]
     golden = Golden(work.graph)
-    found = np.concatenate([classes_of(golden.run(part)) for _, part in batches(x, BATCH)])
+    answers = np.concatenate([golden.run(part) for _, part in batches(x, BATCH)])
+    found = classes_of(answers, votes(work.graph))
     return Accuracy(data.name, len(x), len(data), int((found == labels).sum()))
 
 

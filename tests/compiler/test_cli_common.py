@@ -22,8 +22,8 @@ from compiler.workload import open_workload
 ROOT = Path(__file__).parents[2]
 PROGRAM = "python -m compiler"
 RUNS = [["check", "digits"], ["cost", "digits"],
-        ["run", "digits", models.held_back(), "--index", "7"], ["verify", "--on", "golden", "--samples", "5"],
-        ["boards"]]
+        ["run", "digits", models.held_back(), "--index", "7"],
+        ["verify", "--on", "golden", "--samples", "5"], ["boards"]]
 
 
 def call(*words):
