@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from compiler.page.text import EM, KIB, cut
@@ -77,10 +78,10 @@ def draw_memories(report: Mapping[str, Any], width: float, height: float, *,
 def draw_memory(report: Mapping[str, Any], size: int, scaled: str, width: float,
                 height: float) -> Map:
     """Draw the map of the first ``size`` octets."""
-    memory, count = report["memory"], len(report["layers"])
+    memory, layers = report["memory"], len(report["layers"])
     size = max(size, 1)
     left, right, top, bottom = LEFT, width - RIGHT, TOP, height - BOTTOM
-    column = (right - left) / (count + 2)
+    column = (right - left) / (layers + 2)
 
     def patch(kind: str, name: str, of: Mapping[str, Any]) -> Patch:
         x = left + (of["first"] + 1) * column
@@ -91,21 +92,27 @@ def draw_memory(report: Mapping[str, Any], size: int, scaled: str, width: float,
         label = cut(name, (wide - 8) / (FONT * EM)) if tall >= LABEL else ""
         return Patch(x, y, wide, tall, kind, label if len(label) >= min(FEWEST, len(name)) else "",
                      f"{name}: {of['bytes']:,} bytes from {of['address']:,} on, "
-                     f"{lifetime(of['first'], of['last'], count)}")
+                     f"{lifetime(of['first'], of['last'], layers)}")
 
     patches = [patch("resident" if of["first"] < 0 else "stored", "weights", of)
                for of in memory["weights"] if of["address"] < size]
     patches += [patch("tensor", of["name"], of) for of in memory["tensors"]]
-    every = -(-TICK // column) if column else 1
-    names = [Tick(left + column * (at + 0.5), str(at)) for at in range(1, count + 1)
-             if at % every == 0 or every == 1]
+    every = next(step for step in count_up() if step * column >= TICK)
+    names = [Tick(left + column * (at + 0.5), str(at)) for at in range(1, layers + 1)
+             if at % every == 0]
     if column >= TICK:
         names = [Tick(left + column / 2, "host"), *names, Tick(right - column / 2, "host")]
     return Map(width, height, left, right, top, bottom,
-               tuple(left + column * at for at in range(count + 3) if column >= TICK / 2),
+               tuple(left + column * at for at in range(layers + 3) if column >= TICK / 2),
                tuple(names), scaled,
                tuple(Tick(bottom - (bottom - top) * at / STEPS, label)
                      for at, label in enumerate(scale(size))), tuple(patches))
+
+
+def count_up() -> Iterator[int]:
+    """Yield 1, 2, 5, 10, 20, 50 and so on."""
+    for power in count():
+        yield from (digit * 10 ** power for digit in (1, 2, 5))
 
 
 def scale(size: int) -> list[str]:
@@ -114,7 +121,7 @@ def scale(size: int) -> list[str]:
     return [f"{round(size * at / STEPS / unit, 1):g} {name}" for at in range(STEPS + 1)]
 
 
-def lifetime(first: int, last: int, count: int) -> str:
+def lifetime(first: int, last: int, layers: int) -> str:
     """Tell from which layer to which something is kept."""
     begin = "from before the frame" if first < 0 else f"from layer {first + 1}"
-    return f"{begin} {'to its end' if last >= count else f'to layer {last + 1}'}"
+    return f"{begin} {'to its end' if last >= layers else f'to layer {last + 1}'}"

@@ -17,6 +17,7 @@ __all__ = ["Mark", "Plot", "Roof", "draw_roofline"]
 FONT = 12                         # px
 LEFT, RIGHT, TOP, BOTTOM = 48, 16, 28, 52
 DOT = 5                           # radius, px
+FAR = 2 * DOT                     # px to a label, from which on a line leads to it
 NEAR = 2 * DOT + 2                # layers that are nearer to each other have one mark
 NAMED, NARROW = 16, 600           # layers up to which they are named in a plot that is wider (px)
 NAME = 14                         # letters
@@ -186,20 +187,37 @@ def labelled(dots: Sequence[Dot], roofs: Sequence[Roof], names: Sequence[str],
              within: Rect, *, named: bool) -> Iterator[Mark]:
     """Yield a mark for each dot, with its label where nothing else is, by names if ``named``."""
     taken = [box_of(dot) for dot in dots] + rooms_of(roofs)
+    labels: list[Rect] = []
     for dot in dots:
-        title = "; ".join(f"{number} {names[number - 1]}" for number in dot.numbers)
-        found = None
-        for label in labels_of(dot, names if named else None):
-            found = next((at for at in around(dot, label)
-                          if free(box(label, *at), taken, within)), None)
-            if found:
-                taken.append(box(label, *found))
-                break
-        x, y = found or (dot.x, dot.y)
+        found = next(((label, *at) for label in labels_of(dot, names if named else None)
+                      for at in around(dot, label) if free(box(label, *at), taken, within)
+                      and not any(meet(part, other) for part in lead(dot, box(label, *at))
+                                  for other in labels)), None)
+        label, x, y = found or ("", dot.x, dot.y)
         room = box(label, x, y)
-        near = min(max(dot.x, room[0]), room[2]), min(max(dot.y, room[1]), room[3])
-        yield Mark(dot.x, dot.y, dot.unit, label if found else "", x, y, *near,
-                   bool(found) and math.dist((dot.x, dot.y), near) > 2 * DOT, title)
+        if found:
+            labels.append(room)
+            taken += [room, *lead(dot, room)]
+        near = nearest(dot, room)
+        title = "; ".join(f"{number} {names[number - 1]}" for number in dot.numbers)
+        yield Mark(dot.x, dot.y, dot.unit, label, x, y, *near,
+                   math.dist((dot.x, dot.y), near) > FAR, title)
+
+
+def nearest(dot: Dot, room: Rect) -> Point:
+    """Return the place of a room that is nearest to a dot."""
+    return min(max(dot.x, room[0]), room[2]), min(max(dot.y, room[1]), room[3])
+
+
+def lead(dot: Dot, room: Rect) -> list[Rect]:
+    """Return the room of the line from a dot to its label, if there is one."""
+    x, y = nearest(dot, room)
+    length = math.dist((dot.x, dot.y), (x, y))
+    if length <= FAR:
+        return []
+    parts = (part / length for part in range(DOT, int(length), 2))
+    return [(dot.x + (x - dot.x) * part - 1, dot.y + (y - dot.y) * part - 1,
+             dot.x + (x - dot.x) * part + 1, dot.y + (y - dot.y) * part + 1) for part in parts]
 
 
 def labels_of(dot: Dot, names: Sequence[str] | None) -> Iterator[str]:

@@ -28,6 +28,12 @@ def test_no_label_meets_another(report, size):
             assert not any(meet(letter, other) for other in labels)
     for one, other in combinations(labels, 2):
         assert not meet(one, other)
+    for mark in (mark for mark in plot.marks if mark.far):
+        for part in range(20):
+            x = mark.x + (mark.near_x - mark.x) * part / 20
+            y = mark.y + (mark.near_y - mark.y) * part / 20
+            assert not any(label[0] + 2 < x < label[2] - 2 and label[1] + 2 < y < label[3] - 2
+                           for label in labels)
     for roof in plot.roofs:
         for part in range(201):
             x, y = (begin + (end - begin) * part / 200
