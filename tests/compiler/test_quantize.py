@@ -87,7 +87,7 @@ def test_command_tells_what_it_did(task, tmp_path):
     assert sum(line.startswith("weights      ") for line in lines) == 2
     assert any(line.startswith("accuracy     ") and line.endswith(" before") for line in lines)
     assert "multipliers  1280 products a frame need one" in lines  # 64 * 9 * 2 + 32 * 4
-    assert lines[-1].startswith(f"{tmp_path / 'out.onnx'} is written; hold C to it with ")
+    assert lines[-1].startswith(f"{tmp_path / 'out.onnx'} is written")
     shifts = call(task / "net.onnx", "--data", task / "data.npz", "-o", tmp_path / "out.onnx",
                   "--mode", "power-of-two").stdout.splitlines()
     assert shifts[0] == "mode         power-of-two, 8 bits for data"
