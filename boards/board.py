@@ -29,6 +29,7 @@ class Board:
     part: tuple[str, ...]    # the chip and its package, as nextpnr is told
     available: Resources
     clock_hz: int            # core clock that we build for
+    baud: int                # of the serial line: the clock divided by about a whole number
     flash_full_rate: bool    # the pins of the flash can move two nibbles in a core cycle
     flash_continuous: bool   # the flash chip knows continuous read
     image_offset: int        # where in the flash an image may begin: behind the bitstream, octets

@@ -18,7 +18,7 @@ from hdl.weights import KEPT_BITS, LevelQueue, WeightQueue
 __all__ = ["Core"]
 
 
-RESULTS = "write", "urgent", "address", "write_data"
+RESULTS = "write", "urgent", "pending", "address", "write_data"
 
 
 class Core(wiring.Component):
@@ -47,9 +47,9 @@ class Core(wiring.Component):
         ``level`` is for `hdl.signs.SignLevels`.
     back : In(1)
         The packets begin again.
-    write, urgent : Out(memory_width // 8), Out(1)
+    write, urgent, pending : Out(memory_width // 8), Out(1), Out(1)
         Results of which octets are to be written at ``address`` (Out), from ``write_data``
-        (Out(memory_width)), until ``written`` (In(1)); they must be in this cycle.
+        (Out(memory_width)), until ``written`` (In(1)); they must be in this cycle; there are some.
     """
     def __init__(self, config):
         self._config = config
@@ -76,6 +76,7 @@ class Core(wiring.Component):
             "read_data":    In(config.memory_width),
             "write":        Out(config.memory_width // 8),
             "urgent":       Out(1),
+            "pending":      Out(1),
             "address":      Out(range(config.memory_depth)),
             "write_data":   Out(config.memory_width),
             "written":      In(1),

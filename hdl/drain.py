@@ -46,6 +46,8 @@ class Drain(wiring.Component):
     write : Out(memory_width // 8)
         Octets of the activation memory that are to be written at ``address``, from
         ``write_data``; stays until ``grant`` (In(1)).
+    pending : Out(1)
+        There are some.
     urgent : Out(1)
         It must be granted in this cycle.
     drained : Out(1)
@@ -71,6 +73,7 @@ class Drain(wiring.Component):
             "write_data":    Out(config.memory_width),
             "grant":         In(1),
             "urgent":        Out(1),
+            "pending":       Out(1),
             "drained":       Out(1),
             "resting":       Out(1),
         })
@@ -89,7 +92,7 @@ class Drain(wiring.Component):
         m.d.comb += gather.restart.eq(self.restart)
         m.d.comb += gather.output.eq(self.harvest.output)
         m.d.comb += gather.grant.eq(self.grant)
-        for name in ("write", "address", "write_data", "urgent"):
+        for name in ("write", "address", "write_data", "urgent", "pending"):
             m.d.comb += getattr(self, name).eq(getattr(gather, name))
 
         # What these sums are

@@ -51,6 +51,8 @@ class Gather(wiring.Component):
     write : Out(memory_width // 8)
         Octets of the activation memory that are to be written at ``address``, from
         ``write_data``; stays until ``grant`` (In(1)).
+    pending : Out(1)
+        There are some.
     urgent : Out(1)
         It must be granted in this cycle.
     hurry : In(1)
@@ -80,6 +82,7 @@ class Gather(wiring.Component):
             "write_data": Out(config.memory_width),
             "grant":      In(1),
             "urgent":     Out(1),
+            "pending":    Out(1),
             "hurry":      In(1),
             "leaving":    Out(1),
             "left":       Out(1),
@@ -166,7 +169,7 @@ class Gather(wiring.Component):
             m.d.sync += fresh.eq(1)
             m.d.sync += pixel.eq(0)
 
-        pending = Signal()
+        pending = self.pending
         made    = Signal(max(config.pe, 8))
         newest  = Cat(column[-1] for column in columns)
         with m.If(self.grant):

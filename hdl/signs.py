@@ -86,7 +86,7 @@ class SignDrain(wiring.Component):
         Half sums of a group.
     level_address : Out
         Which levels are read; ``levels`` (In(GROUP * SIGN_BITS)) are there in the next cycle.
-    write, address, write_data, grant, urgent
+    write, address, write_data, grant, urgent, pending
         Of `hdl.drain.Drain`.
     drained : Out(1)
         The next capture may come from the seventh cycle after this one on.
@@ -110,6 +110,7 @@ class SignDrain(wiring.Component):
             "write_data":    Out(config.memory_width),
             "grant":         In(1),
             "urgent":        Out(1),
+            "pending":       Out(1),
             "drained":       Out(1),
             "resting":       Out(1),
         })
@@ -189,7 +190,7 @@ class SignDrain(wiring.Component):
 
         # What leaves: a word for each pixel, or for each window.
         emit    = Signal()
-        pending = Signal()
+        pending = self.pending
         made    = Signal(config.p * config.pe)
         goes    = Signal.like(output)
         width   = Signal.like(layer.pixels)

@@ -110,7 +110,7 @@ class Accelerator(wiring.Component):
         lane    = Signal(inner)
         m.d.comb += core.read_data.eq(memory.read_data)
         m.d.comb += fetch.read_data.eq(memory.read_data)
-        results = core.write.any()
+        results = core.pending
         if config.two_ports:
             m.d.comb += core.grant.eq(1)
             m.d.comb += memory.write_address.eq(Mux(results, core.address, memory.address))

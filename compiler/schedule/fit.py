@@ -120,7 +120,7 @@ def shapes(board: Board) -> Iterator[Config]:
             with suppress(ValueError):
                 half = max(words, ((1 << PLANES) - 1) * bool(held)) * (simd // 2)
                 config = Config(
-                    clock_hz=board.clock_hz, image_offset=board.image_offset,
+                    clock_hz=board.clock_hz, baud=board.baud, image_offset=board.image_offset,
                     flash_full_rate=board.flash_full_rate,
                     flash_continuous=board.flash_continuous,
                     p=p, pe=pe, simd=simd, fixed_pe=fixed_pe, memory_depth=1,

@@ -20,7 +20,7 @@ class Served(wiring.Component):
         self._core = Core(config)
         self._two_ports = config.two_ports
         passed = dict(self._core.signature.members)
-        self._inner = ["request", "grant", "write", "urgent", "written"]
+        self._inner = ["request", "grant", "write", "urgent", "pending", "written"]
         for name in self._inner:
             del passed[name]
         super().__init__(passed | {
@@ -42,7 +42,7 @@ class Served(wiring.Component):
         # One port: results that cannot wait, reads, other results.
         two = self._two_ports
         m.d.comb += core.grant.eq(self.serve_feed & (two | ~core.urgent))
-        m.d.comb += core.written.eq(core.write.any() & (
+        m.d.comb += core.written.eq(core.pending & (
             core.urgent | (self.serve_drain & (two | ~core.reads))))
         m.d.comb += self.writes.eq(Mux(core.written, core.write, 0))
         return m
