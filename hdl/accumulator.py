@@ -50,8 +50,9 @@ class Accumulator(wiring.Component):
 
 
 class DoublingAccumulator(wiring.Component):
-    """Adds ``addend`` each cycle to the sum so far, or to twice that where ``double`` is set. Behind a
-    cycle in which ``clear`` is set, it starts anew with 0. ``total`` is the sum with the addend.
+    """Adds ``addend`` each cycle to the sum so far, or to twice that where ``double`` is set.
+    Behind a cycle in which ``clear`` is set, it starts anew with 0. ``total`` is the sum with the
+    addend.
 
     On ECP5 two bits of it are one carry cell: the fourth input of its LUTs, which synthesis leaves
     alone, chooses what the addend is added to.

@@ -66,8 +66,8 @@ class Config:
             raise ValueError(f"'fixed_pe' must be at most {GROUP} with 'sign_depth', "
                              f"not {self.fixed_pe!r}")
         if self.sign_depth and self.pe > self.simd:
-            raise ValueError(f"'pe' must be at most 'simd' with 'sign_depth', as bits of a tile are "
-                             f"those of a word, not {self.pe!r}")
+            raise ValueError(f"'pe' must be at most 'simd' with 'sign_depth', as bits of a tile "
+                             f"are those of a word, not {self.pe!r}")
         if self.sign_depth and self.binary_width > SIGN_BITS - 1:
             raise ValueError(f"'binary_width' must be at most {SIGN_BITS - 1}, as a level with "
                              f"which a sum is compared has {SIGN_BITS} bits, "

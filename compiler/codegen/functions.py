@@ -194,6 +194,7 @@ def _bands(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
     kernel = tables.byte_kernel(stage)
     fours = tables.block_stride(stage) // 4
     step = stage.window.stride[1] * stage.seen
+    most = tables.most_lanes(channels)
     return [f"uint8_t band[{length}];", f"uint64_t fours[NET_PIXELS * {fours}];"], [
         f"for (size_t y = 0; y < {height}; y++) {{",
         f"    fill_band(&{name}_window, {pointer}, y, {flip}, band);",
@@ -204,7 +205,7 @@ def _bands(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
         f"        for (size_t first = 0; first < {channels}; first += NET_BLOCK) {{",
         f"            const size_t count = block_count(first, {channels});",
         "            const size_t lanes = block_lanes(count);",
-        f"            int32_t sums[NET_PIXELS * {tables.most_lanes(channels)}];",
+        f"            int32_t sums[NET_PIXELS * {most}];",
         f"            {kernel}_pixels({weights} + first * {4 * fours}, lanes, fours, {fours}, sums);",
         "            for (size_t i = 0; i < NET_PIXELS; i++) {",
         *(f"                {line}" for line in steps), "            }", "        }", "    }", "}"]

@@ -88,9 +88,9 @@ class Writer:
 
 def keep(config: Config, layers: Sequence[tuple[Packet, Lowered, Sequence[Tile]]],
          ) -> tuple[list[Packet], list[Packet], list[int]]:
-    """Write the packets before the first frame, and those of the program, where all weights stay in
-    their queue: of each layer its own packet, what it is, and its tiles. Tell how many packets there
-    are up to the end of each layer's, too."""
+    """Write the packets before the first frame, and those of the program, where all weights stay
+    in their queue: of each layer its own packet, what it is, and its tiles. Tell how many packets
+    there are up to the end of each layer's, too."""
     resident: list[Packet] = []
     program: list[Packet] = []
     ends: list[int] = []
