@@ -29,7 +29,7 @@ from compiler.ir import (
 )
 
 
-__all__ = ["Hosted", "choose_class", "has_scores", "host_source", "is_classifier",
+__all__ = ["Hosted", "choose_class", "has_scores", "host_source", "integer_scores", "is_classifier",
            "score_count"]
 
 Array = np.ndarray[Any, Any]
@@ -80,7 +80,18 @@ def score_count(plan: Hosted) -> int:
 
 def has_scores(plan: Hosted) -> bool:
     """Whether real numbers are computed from the outputs of `net_run`."""
-    return any(not isinstance(node, ArgMax | HighestBit | Flatten) for node in plan.suffix)
+    return integer_scores(plan) is None and any(
+        not isinstance(node, ArgMax | HighestBit | Flatten) for node in plan.suffix)
+
+
+def integer_scores(plan: Hosted) -> Affine | None:
+    """The node that makes integers of the outputs, of which the class is the highest, if any."""
+    nodes = [node for node in plan.suffix if not isinstance(node, Flatten)]
+    match nodes:
+        case [Affine(scale=np.ndarray() as scale, offset=np.ndarray() as offset) as node,
+              ArgMax()] if scale.dtype.kind == offset.dtype.kind == "i":
+            return node
+    return None
 
 
 def host_source(plan: Hosted) -> str | None:
@@ -101,13 +112,15 @@ def host_source(plan: Hosted) -> str | None:
 
 
 def choose_class(node: Node, scores: str) -> str:
-    """Return the definition of `net_classify`; ``scores`` is what it compares."""
+    """Return the definition of `net_classify`; ``scores`` is what it compares: "scores",
+    "outputs", or a function of the outputs and an index."""
     lines = [f"/* {one_line(node.name)}: {_summary(node)} */",
              "int net_classify(const net_output_t *outputs)", "{"]
     if scores == "scores":
         lines += ["    double scores[NET_SCORES];", "    net_scores(outputs, scores);"]
-    better = (f"{scores}[i] > {scores}[chosen]" if isinstance(node, ArgMax)
-              else f"{scores}[i] > 0")
+    each = "{}[{}]" if scores in ("scores", "outputs") else "{}(outputs, {})"
+    better = each.format(scores, "i") + " > " + (
+        each.format(scores, "chosen") if isinstance(node, ArgMax) else "0")
     count = "NET_SCORES" if scores == "scores" else "NET_OUTPUTS"
     return "\n".join([*lines, "    int chosen = 0;",
                       f"    for (int i = {int(isinstance(node, ArgMax))}; i < {count}; i++)",

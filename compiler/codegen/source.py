@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from compiler.codegen.functions import stage_function, stage_line
-from compiler.codegen.host import choose_class, has_scores, is_classifier
+from compiler.codegen.host import choose_class, has_scores, integer_scores, is_classifier
 from compiler.codegen.plan import Plan
 from compiler.codegen.stage import Stage
 from compiler.codegen.tensors import Form, Tensor
 from compiler.codegen.text import Source, one_line, suffix
-from compiler.ir import Binary
+from compiler.ir import Affine, Binary
 
 
 __all__ = ["write_source"]
@@ -27,7 +29,11 @@ def write_source(plan: Plan) -> Source:
              "\n".join(f'#include "{name}"' for name in HEADERS),
              *functions, _run(plan, source)]
     if is_classifier(plan) and not has_scores(plan):
-        parts.append(choose_class(plan.suffix[-1], "outputs").rstrip())
+        compared = "outputs"
+        if node := integer_scores(plan):
+            compared = "class_score"
+            parts.append(_class_score(node, source))
+        parts.append(choose_class(plan.suffix[-1], compared).rstrip())
     source.net = "\n\n".join(parts) + "\n"
     return source
 
@@ -76,6 +82,16 @@ def _run(plan: Plan, source: Source) -> str:
             layer += 1
     return "\n".join(["void net_run(const net_input_t *input, net_output_t *outputs)", "{",
                       *lines, "}"])
+
+
+def _class_score(node: Affine, source: Source) -> str:
+    """Return the definition of `class_score`."""
+    about = f"{one_line(node.name)}: {{}} of each class"
+    scales, offsets = (source.table(f"class_{what}s", np.asarray(values), about.format(what))
+                       for what, values in (("scale", node.scale), ("offset", node.offset)))
+    return (f"/* {one_line(node.name)}: what is the highest for the class. */\n"
+            "static int64_t class_score(const net_output_t *outputs, int i)\n{\n"
+            f"    return (int64_t){scales}[i] * outputs[i] + {offsets}[i];\n}}")
 
 
 def _slots(stages: tuple[Stage, ...]) -> list[list[int]]:

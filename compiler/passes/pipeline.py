@@ -19,6 +19,7 @@ from compiler.passes.fold_activations import fold_activations
 from compiler.passes.fold_bias import fold_bias
 from compiler.passes.fold_input import fold_input
 from compiler.passes.integer_adds import integer_adds
+from compiler.passes.integer_scores import integer_scores
 from compiler.passes.lift_relu import lift_relu
 from compiler.passes.match_types import match_types
 from compiler.passes.push_affines import push_affines
@@ -68,6 +69,7 @@ PIPELINE: tuple[Pass, ...] = (
     match_types,
     fold_bias,
     drop_no_ops,
+    integer_scores,
 )
 
 
