@@ -4,7 +4,7 @@ from pathlib import Path
 
 from compiler import topology
 from compiler.errors import UserError
-from compiler.frontends import bnn_pynq, onnx_file, onnx_graph, tinier_nn, torch7
+from compiler.frontends import bnn_pynq, ebnn, onnx_file, onnx_graph, tinier_nn, torch7
 from compiler.frontends.refusal import ModelError, Refusal
 from compiler.ir import Binary, Fixed, Graph, Real, TensorType
 
@@ -29,8 +29,8 @@ def load(path: str | Path, *, input_type: str | None = None) -> Graph:
     ----------
     path
         A folder of BNN-PYNQ parameters, an ONNX file (plain, QONNX, or FINN's), tinier-nn's
-        ``model.def``, a Torch7 file of an XNOR-Net, or a description of a network
-        (`compiler.topology`), which gets random weights.
+        ``model.def``, eBNN's generated header or its arrays in an ``.npz``, a Torch7 file of an
+        XNOR-Net, or a description of a network (`compiler.topology`), which gets random weights.
     input_type
         What the user will feed, one of `INPUT_TYPES`; "uint8" for pictures of 0 to 255. Without
         it the model decides: an input of bytes, or annotated so, is integer, any other real.
@@ -65,14 +65,13 @@ def _read(path: Path, input_type: TensorType | None) -> Graph:
         return bnn_pynq.read(path, input_type)
     if not path.exists():
         raise Refusal(f"'{path}' must be an ONNX file, a folder of BNN-PYNQ parameters, a "
-                      f"model.def of tinier-nn, a Torch7 file or a description, but there is "
-                      f"nothing of that name")
-    if tinier_nn.recognise(path):
-        return tinier_nn.read(path, input_type)
+                      f"model.def of tinier-nn, a header of eBNN, a Torch7 file or a description, "
+                      f"but there is nothing of that name")
     if path.suffix == topology.SUFFIX:
         return _described(path, input_type)
-    if torch7.recognise(path):
-        return torch7.read(path, input_type)
+    for format_ in (tinier_nn, ebnn, torch7):
+        if format_.recognise(path):
+            return format_.read(path, input_type)
     return onnx_graph.read(onnx_file.open_model(path), path, input_type)
 
 

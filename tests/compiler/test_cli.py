@@ -98,7 +98,8 @@ def test_build_as_asked_for(workshop, tmp_path):
     ([], "Missing option '--board'."),
     (["cats.onnx", "--board", "icebreaker"],
      ("'cats.onnx' must be an ONNX file, a folder of BNN-PYNQ parameters, a model.def of "
-      "tinier-nn, a Torch7 file or a description, but there is nothing of that name")),
+      "tinier-nn, a header of eBNN, a Torch7 file or a description, but there is nothing of "
+      "that name")),
 ])
 def test_build_refuses(workshop, tmp_path, words, line):
     assert refused(call("build", *words, "-o", tmp_path / "out")) == line
