@@ -29,18 +29,22 @@ def activations(stage: Stage, name: str, plan: Plan, source: Source) -> list[str
         packed = last and made.form is Form.PLANES and node.count == 1
         call = _threshold(node, graph.type(reads), shape, table, source, packed=packed)
         if packed:
-            return [*lines, f"output[at + first / NET_BLOCK] {_assign(stage)} {call};"]
+            return [*lines, *_keep(stage, name, call)]
         lines.append(f"{call};")
         if isinstance(graph.type(node.name), Binary) and not last:
             lines.append("double_sums(values, count, 1);")
-    return [*lines, *_store(stage)]
+    return [*lines, *_store(stage, name)]
 
 
-def _assign(stage: Stage) -> str:
-    """A pooled bit is set where any of its window is."""
-    if not stage.pool:
-        return "="
-    return "|="
+def _keep(stage: Stage, name: str, bits: str) -> list[str]:
+    """Statements that store a word of bits. A pooled bit is set where any of its window is."""
+    at = "at + first / NET_BLOCK"
+    if not stage.spreads:
+        return [f"output[{at}] {'|=' if stage.pool else '='} {bits};"]
+    height, width, _ = stage.output.picture
+    return [f"const uint64_t bits = {bits};",
+            f"raise_windows_{suffix(stage.output)}(&{name}_pool, {at}, bits, {height}, {width},",
+            "                  output);"]
 
 
 def _threshold(node: Threshold, kind: TensorType, shape: tuple[int, ...], table: str,
@@ -70,12 +74,12 @@ def _int32(value: int) -> str:
     return str(value) if value > -1 << 31 else "INT32_MIN"
 
 
-def _store(stage: Stage) -> list[str]:
+def _store(stage: Stage, name: str) -> list[str]:
     made = stage.output
     if made.form is not Form.PLANES:
         return [f"store_{suffix(made)}(values, count, output + at + first);"]
     if made.planes == 1:
-        return [f"output[at + first / NET_BLOCK] {_assign(stage)} pack_plane(values, count, 0);"]
+        return _keep(stage, name, "pack_plane(values, count, 0)")
     return [f"for (size_t plane = 0; plane < {made.planes}; plane++)",
             f"    output[plane * {made.plane_words} + at + first / NET_BLOCK]",
             "        = pack_plane(values, count, plane);"]

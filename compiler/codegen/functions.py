@@ -44,7 +44,8 @@ def stage_function(stage: Stage, name: str, plan: Plan, source: Source) -> str:
     head = (f"/* {stage_line(stage)} */\n"
             f"static void {name}({reads}, {stage.output.ctype} *output)")
     if stage.layer is None and stage.pool:
-        return "\n".join([_window_table(stage, name), head, "{", f"    {_pool(stage, name)}", "}"])
+        return "\n".join([_window_table(stage, name, source), head, "{",
+                          f"    {_pool(stage, name)}", "}"])
     source.stage_bytes = 0
     write = _tiles if stage.tiled else _bands if stage.banded else _pixel
     before, inside = write(stage, name, plan, source)
@@ -57,11 +58,13 @@ def stage_function(stage: Stage, name: str, plan: Plan, source: Source) -> str:
                   f"    for (size_t x = 0; x < {width}; x++) {{",
                   *(f"        {line}" for line in inside), "    }"]
     looks = any(f"&{name}_window" in line for line in inside)
-    window = [_window_table(stage, name)] if looks else []
+    window = [_window_table(stage, name, source)] if looks else []
+    if stage.spreads:
+        window.append(_pool_table(stage, name, source))
     return "\n".join([*window, head, "{", *(f"    {line}" for line in (*before, *inside)), "}"])
 
 
-def _window_table(stage: Stage, name: str) -> str:
+def _window_table(stage: Stage, name: str, source: Source) -> str:
     """The definition of a `window_t`."""
     given = stage.input
     height, width, channels = given.picture
@@ -76,8 +79,16 @@ def _window_table(stage: Stage, name: str) -> str:
         if isinstance(stage.layer, Dense):  # all that there is, as one pixel
             height, width, words, seen, window = 1, 1, given.count, given.count, Window((1, 1))
     kernel, stride, pads = window.kernel, window.stride, window.pads
-    numbers = (height, width, words, planes, *kernel, *stride, *pads[:2], seen, tap, length)
-    return f"static const window_t {name}_window = {{{', '.join(map(str, numbers))}}};\n"
+    return source.window(f"{name}_window", (height, width, words, planes, *kernel, *stride,
+                                            *pads[:2], seen, tap, length))
+
+
+def _pool_table(stage: Stage, name: str, source: Source) -> str:
+    """The definition of a `window_t` for the pool behind a layer."""
+    made, pool = stage.output, stage.pool
+    assert pool is not None
+    return source.window(f"{name}_pool", (*stage.places, made.words, 1, *pool.kernel, *pool.stride,
+                                          *pool.pads[:2], made.channels, 0, 0))
 
 
 def _pool(stage: Stage, name: str) -> str:
@@ -212,11 +223,11 @@ def _bands(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
 
 
 def _place(stage: Stage) -> str:
-    """Expression for the number of the pixel that is stored."""
+    """Expression for the number of the pixel that is stored, or goes into its windows."""
     if stage.places == (1, 1):
         return "0"
-    width = stage.output.picture[1]
-    if stage.pool:
+    width = stage.places[1] if stage.spreads else stage.output.picture[1]
+    if stage.pool and not stage.spreads:
         down, across = stage.pool.stride
         return f"(y / {down} * {width} + x / {across})"
     return f"(y * {width} + x)"

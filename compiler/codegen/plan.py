@@ -152,14 +152,15 @@ class _Maker:
         return output
 
     def can_fuse(self, pooling: Pooling, given: Tensor) -> bool:
-        """Whether pixels can go into their window of a pool as they are made.
+        """Whether pixels can go into their windows of a pool as they are made.
 
-        They can where they are bits, and none of them is in two windows.
+        They can where they are bits: the highest of a window is then any that is set. Pools that
+        leave out pixels stay behind their layer, which would make these for nothing.
         """
         pool = pooling.pool
         forms = {given.form, self.tensor(pooling.output).form}
         return (isinstance(given.type, Binary) and forms == {Form.PLANES}
-                and pool.kernel == pool.stride and pool.pads[:2] == (0, 0))
+                and all(size >= hop for size, hop in zip(pool.kernel, pool.stride, strict=True)))
 
 
 def _source(graph: Graph, name: str, known: dict[str, Tensor]) -> str:

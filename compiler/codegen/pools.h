@@ -68,6 +68,39 @@ NET_POOL_PLANES(pool_planes_u16, uint16_t)
 NET_POOL_PLANES(pool_planes_u32, uint32_t)
 NET_POOL_PLANES(pool_planes_u64, uint64_t)
 
+/* The windows along an axis that see `place`, which is counted from the border on: the first, and
+ * the end of them. */
+NET_INLINE size_t seen_first(size_t place, size_t size, size_t stride)
+{
+    return place < size ? 0 : (place - size) / stride + 1;
+}
+
+NET_INLINE size_t seen_end(size_t place, size_t stride, size_t count)
+{
+    return place / stride < count ? place / stride + 1 : count;
+}
+
+/* Set `bits`, which belong in word `at` of the picture, in each of the `height` x `width` windows
+ * that see it. */
+#define NET_RAISE_WINDOWS(name, type)                                                           \
+    NET_INLINE void name(const window_t *window, size_t at, uint64_t bits, size_t height,       \
+                         size_t width, type *output)                                            \
+    {                                                                                           \
+        const size_t words = window->words, pixel = at / words, word = at % words;              \
+        const size_t y = pixel / window->width + window->top;                                   \
+        const size_t x = pixel % window->width + window->left;                                  \
+        const size_t bottom = seen_end(y, window->down, height);                                \
+        const size_t right = seen_end(x, window->across, width);                                \
+        for (size_t py = seen_first(y, window->rows, window->down); py < bottom; py++)          \
+            for (size_t px = seen_first(x, window->columns, window->across); px < right; px++)  \
+                output[(py * width + px) * words + word] |= (type)bits;                         \
+    }
+
+NET_RAISE_WINDOWS(raise_windows_u8, uint8_t)
+NET_RAISE_WINDOWS(raise_windows_u16, uint16_t)
+NET_RAISE_WINDOWS(raise_windows_u32, uint32_t)
+NET_RAISE_WINDOWS(raise_windows_u64, uint64_t)
+
 /* The same of values that lie by themselves. */
 #define NET_POOL_VALUES(name, type)                                                             \
     NET_SHARED void name(const window_t *window, const type *input, size_t height,              \

@@ -62,14 +62,16 @@ def _run(plan: Plan, source: Source) -> str:
     names = {plan.input: "input"}
     lines = []
     for slot, members in enumerate(slots):
-        lines.append("    union {")
+        lines.append("    NET_TENSORS union {")
         for index in members:
             tensor = plan.stages[index].output
             names[tensor] = f"slot_{slot}.tensor_{index}"
             lines.append(f"        {tensor.ctype} tensor_{index}[{tensor.length}]; "
                          f"/* {one_line(tensor.name)} */")
         lines.append(f"    }} slot_{slot};")
-        source.scratch_bytes += max(plan.stages[index].output.bytes for index in members)
+        made = [plan.stages[index].output for index in members]
+        unit = max(tensor.bytes // tensor.length for tensor in made)
+        source.scratch_bytes += -(-max(tensor.bytes for tensor in made) // unit) * unit
     source.scratch_bytes += source.stack_bytes
     names[plan.output] = "outputs"
     lines += [""] if lines else []

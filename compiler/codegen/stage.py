@@ -132,8 +132,15 @@ class Stage:
         height, width = self.places
         if not self.pool:
             return height, width
-        down, across = self.output.picture[:2]
-        return (min(height, down * self.pool.stride[0]), min(width, across * self.pool.stride[1]))
+        ends = ((made - 1) * hop + size - border for made, hop, size, border in zip(
+            self.output.picture, self.pool.stride, self.pool.kernel, self.pool.pads, strict=False))
+        return min(height, next(ends)), min(width, next(ends))
+
+    @property
+    def spreads(self) -> bool:
+        """Whether the windows of a pool that a pixel goes into may be none, or several."""
+        return self.pool is not None and (self.pool.kernel != self.pool.stride
+                                          or any(self.pool.pads[:2]))
 
     @property
     def gathers(self) -> bool:

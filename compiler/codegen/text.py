@@ -16,6 +16,8 @@ __all__ = ["Source", "one_line", "pixel_start", "suffix"]
 
 Array = np.ndarray[Any, Any]
 
+WINDOW_FIELD = 4  # bytes of each number of a window_t
+
 
 @dataclass
 class Source:
@@ -36,6 +38,10 @@ class Source:
         self.weight_bytes += values.nbytes
         return name
 
+    def window(self, name: str, numbers: tuple[int, ...]) -> str:
+        """Count a `window_t` among the constants, and return its definition."""
+        self.weight_bytes += WINDOW_FIELD * len(numbers)
+        return f"static const window_t {name} = {{{', '.join(map(str, numbers))}}};\n"
 
     def choice(self, name: str, about: str, condition: str, values: Array, others: Array) -> str:
         """Add a constant array that is ``values`` where C finds ``condition``, or as long ones."""

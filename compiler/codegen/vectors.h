@@ -35,11 +35,23 @@
 #ifdef __GNUC__
 #define NET_INLINE static inline __attribute__((always_inline, unused))
 #define NET_SHARED static __attribute__((unused))
-#define NET_ALIGNED __attribute__((aligned(64)))
 #else
 #define NET_INLINE static inline
 #define NET_SHARED static inline
+#endif
+
+#if defined(__GNUC__) && NET_KERNEL != NET_KERNEL_PLAIN && NET_KERNEL != NET_KERNEL_PORTABLE
+#define NET_ALIGNED __attribute__((aligned(64)))
+#else
 #define NET_ALIGNED
+#endif
+
+/* Where net_run() keeps tensors: on the stack; or, with NET_STATIC, in memory of its own, which
+ * the linker accounts for, and which one call at a time may use. */
+#ifdef NET_STATIC
+#define NET_TENSORS static
+#else
+#define NET_TENSORS
 #endif
 
 /* Bits that are set in a word. */

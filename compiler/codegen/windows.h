@@ -11,15 +11,15 @@
 #include "vectors.h"
 
 typedef struct {
-    size_t height, width; /* of the picture */
-    size_t words;         /* of a pixel, or its bytes */
-    size_t planes;
-    size_t rows, columns; /* of the window */
-    size_t down, across;  /* from one window to the next */
-    size_t top, left;     /* zeros ahead of the picture */
-    size_t channels;      /* that are seen of a pixel */
-    size_t tap;           /* bits that they take in the window */
-    size_t length;        /* words of the window; of bytes, the length of a row in a copy */
+    uint32_t height, width; /* of the picture */
+    uint32_t words;         /* of a pixel, or its bytes */
+    uint32_t planes;
+    uint32_t rows, columns; /* of the window */
+    uint32_t down, across;  /* from one window to the next */
+    uint32_t top, left;     /* zeros ahead of the picture */
+    uint32_t channels;      /* that are seen of a pixel */
+    uint32_t tap;           /* bits that they take in the window */
+    uint32_t length;        /* words of the window; of bytes, the length of a row in a copy */
 } window_t;
 
 typedef struct {

@@ -24,6 +24,7 @@ from compiler.ir import (
     MaxPool,
     Threshold,
 )
+from sim.native import Native
 from tests.compiler.codegen.networks import dense_graph, frames, weights
 from tests.compiler.codegen.pictures import conv_graph
 from tests.compiler.codegen.test_c import HERE, build_program, check, check_program
@@ -151,10 +152,70 @@ def test_a_pool_on_the_way(tmp_path):
     facts = dict(re.findall(r"#define (NET_\w+) (\d+)", (tmp_path / "net.h").read_text()))
     # pool: 6 words; lines of bytes: 2 of 24, and 3; of 4 pixels what they see, twice, and sums
     assert facts["NET_SCRATCH_BYTES"] == str(6 * 8 + 2 * 24 + 3 + 4 * (2 * 24 + 64 * 4))
-    # conv: 2 rows of 12 for each of 64; dense: 16 lanes of 6 words
-    assert int(facts["NET_WEIGHT_BYTES"]) == 24 * 64 + 64 * 4 + 64 * 4 + 16 * 6 * 8
+    # conv: 2 rows of 12 for each of 64, a window of 13 numbers; dense: 16 lanes of 6 words
+    assert int(facts["NET_WEIGHT_BYTES"]) == 24 * 64 + 64 * 4 + 64 * 4 + 13 * 4 + 16 * 6 * 8
     x = frames(np.random.default_rng(1), (9, 8, 3), Fixed(8), 4)
     check_program(build_program(tmp_path, graph), graph, x)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "pads"), [
+    (kernel, stride, pads) for kernel in [(1, 2), (2, 2), (3, 2), (2, 3), (3, 3)]
+    for stride in [(1, 1), (1, 2), (2, 1), (2, 2)]
+    for pads in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 1, 0), (0, 0, 0, 1)]
+    if all(pad < size for pad, size in zip(pads, kernel * 2, strict=True))])
+def test_every_picture_in_windows_of_a_pool(kernel, stride, pads):
+    """All pictures of 3 x 3 bits, through windows that overlap and leave the picture."""
+    graph = Graph((
+        Input(name="x", shape=(3, 3, 1), type=Binary()),
+        Conv(name="conv", inputs=("x",), weights=np.ones((1, 1, 1, 1), int), bits=1),
+        Threshold(name="bits", inputs=("conv",), levels=np.zeros((1, 1), int)),
+        MaxPool(name="pool", inputs=("bits",), kernel=kernel, stride=stride, pads=pads)))
+    fused = all(size >= hop for size, hop in zip(kernel, stride, strict=True))
+    last = Conv(name="last", inputs=("pool",), weights=np.ones((1, *graph.shape("pool")), int),
+                bits=1)
+    graph = Graph((*graph.nodes, last))
+    assert len(make_plan(graph).layers) == 3 - fused
+    native = Native(graph, cflags=("-O1",))
+    x = ALL_3X3.reshape(-1, 3, 3, 1)
+    made = {node.name: values for node, values in golden.trace(graph, x)}
+    found = native.trace(x)
+    np.testing.assert_array_equal(found["pool"], made["pool"])
+    np.testing.assert_array_equal(found["last"], made["last"])
+    assert (found["bits"] is None) is fused
+
+
+@pytest.mark.parametrize("code", HERE)
+@pytest.mark.parametrize("channels", [5, 12, 30, 64, 70])
+@pytest.mark.parametrize("kind", [Binary(), Fixed(8, signed=False)])
+def test_windows_that_overlap(code, channels, kind):
+    """Pixels made one by one or several at once, in one word or in two, go into all windows that
+    see them; those that none sees are not made."""
+    rng = np.random.default_rng(channels)
+    graph = Graph((
+        Input(name="x", shape=(9, 10, 7), type=kind),
+        Conv(name="conv", inputs=("x",), weights=weights(rng, (channels, 2, 3, 7), 1), bits=1),
+        Threshold(name="bits", inputs=("conv",), levels=rng.integers(0, 19, (channels, 1))),
+        MaxPool(name="pool", inputs=("bits",), kernel=(3, 3), stride=(2, 2)),
+        Conv(name="last", inputs=("pool",), weights=weights(rng, (3, 3, 3, channels), 1), bits=1)))
+    conv, _ = make_plan(graph).stages[-2:]
+    assert (conv.pool.name, conv.output.shape, conv.tiled) == (
+        "pool", (3, 3, channels), isinstance(kind, Binary))
+    check(graph, frames(rng, graph.input.shape, kind, 3), code)
+
+
+def test_windows_that_overlap_leave_no_picture(tmp_path):
+    """Of a layer and its pool, the bits behind the pool alone are stored."""
+    graph = small_cnn(pool={"kernel": (3, 3), "stride": (2, 2)}, dense={
+        "weights": weights(np.random.default_rng(0), (10, 3 * 2 * 64), 1)})
+    generate(graph, tmp_path)
+    text = (tmp_path / "net.c").read_text()
+    assert re.findall(r"(\w+_t) tensor_\d\[(\d+)\]", text) == [("uint64_t", "6")]
+    assert "for (size_t y = 0; y < 7; y++)" in text
+    facts = dict(re.findall(r"#define (NET_\w+) (\d+)", (tmp_path / "net.h").read_text()))
+    assert facts["NET_SCRATCH_BYTES"] == str(6 * 8 + 2 * 12 + 64 * 4)
+    assert int(facts["NET_WEIGHT_BYTES"]) == 24 * 64 + 2 * 64 * 4 + 2 * 13 * 4 + 16 * 6 * 8
+    check_program(build_program(tmp_path, graph), graph,
+                  frames(np.random.default_rng(1), (9, 8, 3), Fixed(8), 4))
 
 
 def residual(kind, shape=(4, 4, 9)):
