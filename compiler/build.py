@@ -17,6 +17,7 @@ from compiler.accuracy import measure
 from compiler.bitstream import build_bitstream
 from compiler.choice import choose
 from compiler.codegen.c import generate
+from compiler.codegen.memory import memory_of
 from compiler.errors import UserError
 from compiler.page import PAGE, REPORT, save
 from compiler.progress import Step, quiet
@@ -59,9 +60,9 @@ def build(model: str | None, board: str, out_dir: str | Path, data: str | None =
         accuracy = measure(work)
     with whole_folder(out) as made:
         with progress("writing C"):
-            generate(work.graph, made / "c")
+            memory = memory_of(generate(work.graph, made / "c"))
         placed = build_bitstream(target, plan.config, out / "log", progress)
-        report = make_report(work.name, target, plan, placed, cycles, len(image),
+        report = make_report(work.name, target, plan, placed, cycles, len(image), memory,
                              lanes, target_fps, accuracy)
         shutil.copyfile(placed.bitstream, made / "bitstream.bin")
         shutil.copyfile(placed.verilog, made / "top.v")

@@ -26,6 +26,8 @@ from compiler.cli_common import (
     progress,
     tell_next,
 )
+from compiler.codegen.memory import check_fits, memory_of, read_size
+from compiler.codegen.plan import make_plan
 from compiler.cost import cost as cost_of
 from compiler.cost import cost_facts, cost_table
 from compiler.errors import UserError
@@ -158,19 +160,32 @@ def page(folder: Path) -> None:
 
 @commands.command()
 @click.argument("model", shell_complete=complete_model)
+@click.option("--fits", metavar="SIZE",
+              help="Bytes that its C may take for constants and temporaries, such as 15KiB.")
+@data_option
 @input_option
 @json_option
-def check(model: str, input_type: str | None, as_json: bool) -> None:
+def check(model: str, fits: str | None, data: str | None, input_type: str | None,
+          as_json: bool) -> None:
     """Tell everything that keeps MODEL from being taken, one sentence a line.
 
+    With --fits, tell also what its C takes of memory; the exit status is 1 if that is more.
+
     \b
-    Example:
+    Examples:
       python -m compiler check my.onnx
+      python -m compiler check my.onnx --fits 15KiB
     """
+    limit = None if fits is None else read_size(fits)
     path, _ = find(model)
     refusals = refusals_of(path, input_type=input_type)
+    facts: dict[str, Any] = {"model": model, "understood": not refusals, "refusals": refusals}
+    memory = None
+    if limit is not None and not refusals:
+        memory = memory_of(make_plan(open_workload(model, data, input_type).graph))
+        facts |= {"c_bytes": memory.total, "fits": memory.total <= limit}
     if as_json:
-        print_json({"model": model, "understood": not refusals, "refusals": refusals})
+        print_json(facts)
     else:
         for refusal in refusals:
             click.echo(f"Error: {refusal}", err=True)
@@ -178,6 +193,10 @@ def check(model: str, input_type: str | None, as_json: bool) -> None:
             click.echo(f"{model} is understood")
     if refusals:
         raise click.exceptions.Exit(USER_ERROR)
+    if memory is not None and limit is not None:
+        check_fits(model, memory, limit)
+        if not as_json:
+            click.echo(f"Its C takes {memory.total} bytes of {limit}: {memory}")
     hint("build", model, "--board", next(iter(BOARDS)), *given(input_type, "--input-type"))
 
 
@@ -330,7 +349,8 @@ def export(model: str, out: str, input_type: str | None) -> None:
               help="A folder of MNIST's four IDX files, or of CIFAR-10's six binary files.")
 @click.option("--layers", metavar="LAYERS",
               help="All but the last, such as 32C3-P2-256: a convolution of 32 channels by 3 x 3 "
-              "pixels, a max-pool of 2 x 2, a dense layer of 256 neurons.  [default: TASK's]")
+              "pixels, a max-pool of 2 x 2, a dense layer of 256 neurons; with S2, every second "
+              "place.  [default: TASK's]")
 @click.option("--epochs", type=int, metavar="N", help="Rounds over all pictures.")
 @click.option("--seed", type=int, default=1, show_default=True, metavar="N", help="Of chance.")
 @click.option("-o", "--out", metavar="FILE",
@@ -340,8 +360,9 @@ def train(task: str, data: str | None, layers: str | None, epochs: int | None, s
           out: str | None, keep_test: bool) -> None:
     """Train a binarized network, and write it as QONNX (needs the extra `train`).
 
-    digits and mnist are dense networks; digits-conv, mnist-conv and cifar10 convolutional ones. xor
-    is the demo of tinier-nn, of bits alone, and is written as its model.def.
+    digits and mnist are dense networks; digits-conv, mnist-conv and cifar10 convolutional ones.
+    ebnn is one for microcontrollers, with weights of 1 bit in all layers. xor is the demo of
+    tinier-nn, of bits alone, and is written as its model.def.
 
     \b
     Examples:

@@ -13,6 +13,7 @@ from rich.table import Table
 from boards.board import Board
 from compiler.accuracy import Accuracy
 from compiler.bitstream import Placed
+from compiler.codegen.memory import Memory
 from compiler.perf import Performance
 from compiler.report_parts import layers_of, memory_of, network_of, peaks_of
 from compiler.schedule.plan import Schedule
@@ -26,15 +27,16 @@ PLACES = 4  # decimals of a time
 
 
 def make_report(name: str, board: Board, schedule: Schedule, placed: Placed, cycles: Performance,
-                image_bytes: int, lanes: int | None = None,
+                image_bytes: int, memory: Memory, lanes: int | None = None,
                 target_fps: float | None = None,
                 accuracy: Accuracy | None = None) -> dict[str, Any]:
     """Return what `report.json` holds.
 
     Cycles are those that the counters of the board will tell. ``flash_busy`` is the share of
     them in which the flash bus moves; ``roofline_ms`` is how long the flash takes for the
-    streamed weights alone, at a byte in every cycle, or in every second at half rate. ``lanes``
-    and ``target_fps`` were asked for. `compiler.report_parts` tells of the parts.
+    streamed weights alone, at a byte in every cycle, or in every second at half rate. ``c`` is
+    what the C takes (`compiler.codegen.memory`). ``lanes`` and ``target_fps`` were asked for.
+    `compiler.report_parts` tells of the parts.
     """
     config = schedule.config
     used, available = asdict(placed.used), asdict(board.available)
@@ -72,6 +74,9 @@ def make_report(name: str, board: Board, schedule: Schedule, placed: Placed, cyc
         "layers": layers_of(schedule),
         "peaks": peaks_of(schedule),
         "memory": memory_of(schedule),
+        "c": {"constants_bytes": memory.constants, "tensors_bytes": memory.tensors,
+              "sums_bytes": memory.sums, "heap_bytes": 0, "total_bytes": memory.total,
+              "input_bytes": memory.input, "output_bytes": memory.output},
     }
 
 
@@ -110,6 +115,10 @@ def facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if accuracy := report["accuracy"]:
         yield "accuracy", (f"{100 * accuracy['correct'] / accuracy['samples']:.2f} % of "
                            f"{accuracy['samples']} inputs of {accuracy['data']}")
+    needs = report["c"]
+    yield "C", (f"{needs['total_bytes']} bytes, without a heap: {needs['constants_bytes']} of "
+                f"constants, {needs['tensors_bytes']} of tensors between layers, "
+                f"{needs['sums_bytes']} of sums")
 
 
 def resource_table(resources: Mapping[str, Mapping[str, int]]) -> Table:

@@ -1,4 +1,5 @@
 import json
+import re
 import shlex
 import shutil
 
@@ -142,6 +143,29 @@ def test_interrupted(workshop, tmp_path, monkeypatch):
 
 
 # Check
+
+def test_check_fits():
+    """The C of digits has 27 kB of weights; what it takes at least is found by asking."""
+    result = call("check", "digits", "--fits", "64KiB")
+    assert result.exit_code == 0
+    first, second = result.output.splitlines()
+    assert first == "digits is understood"
+    found = re.fullmatch(r"Its C takes (\d+) bytes of 65536: (\d+) bytes of constants and (\d+) of "
+                         r"temporaries \((\d+) of tensors between layers, (\d+) of sums\)", second)
+    total, constants, temporaries, tensors, sums = map(int, found.groups())
+    assert constants + temporaries == total
+    assert tensors + sums == temporaries
+    assert call("check", "digits", "--fits", total).exit_code == 0
+    line = refused(call("check", "digits", "--fits", total - 1))
+    assert line == (f"The C of 'digits' must take at most {total - 1} bytes, not {total}: "
+                    f"{second.partition(': ')[2]}")
+
+
+def test_check_fits_a_size():
+    assert refused(call("check", "digits", "--fits", "much")) == (
+        "A size must be a number of bytes, perhaps with a unit of B, kB, KB, KiB, MB, MiB, not "
+        "'much'")
+
 
 def test_check_takes():
     assert call("check", "digits").stdout == "digits is understood\n"

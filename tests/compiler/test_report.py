@@ -8,6 +8,7 @@ from rich.console import Console
 from boards.board import Resources
 from boards.catalogue import BOARDS
 from compiler.bitstream import Placed
+from compiler.codegen.memory import Memory
 from compiler.perf import estimate
 from compiler.pnr_report import Timing
 from compiler.report import make_report, print_report
@@ -16,6 +17,7 @@ from compiler.workload import open_workload
 from hdl.config import Config
 
 
+MEMORY = Memory(constants=900, tensors=60, sums=40, input=7, output=8)
 CAUSES = ["work", "weights", "activations", "drain", "program"]
 
 
@@ -28,7 +30,7 @@ def plan():
 def report(plan):
     placed = Placed(Path("b"), Path("v"), Resources(lut4=4321, ebr=21, spram=4, dsp=8),
                     Timing(24_000_000, 25.5e6, 60.25e6, 15.75), 1, cached=False)
-    return make_report("digits", BOARDS["icebreaker"], plan, placed, estimate(plan), 12345)
+    return make_report("digits", BOARDS["icebreaker"], plan, placed, estimate(plan), 12345, MEMORY)
 
 
 def test_keys_and_sums(plan, report):
@@ -54,6 +56,9 @@ def test_keys_and_sums(plan, report):
     assert report["frame_ms"] == round(report["cycles"]["frame"] / 24e3, 4)
     assert report["fps"] == pytest.approx(1000 / report["frame_ms"], rel=1e-3)
     assert 0 < report["flash_busy"] <= 1
+    assert report["c"] == {"constants_bytes": 900, "tensors_bytes": 60, "sums_bytes": 40,
+                           "heap_bytes": 0, "total_bytes": 1000, "input_bytes": 7,
+                           "output_bytes": 8}
 
 
 def test_every_cycle_has_a_cause(report):
@@ -72,6 +77,8 @@ def test_text_has_the_same(report):
     lines = [line.split() for line in out.getvalue().splitlines()]
     assert ["model", "digits"] in lines
     assert ["lut4", "4321", "5280", "81.8", "%"] in lines
+    assert ("C             1000 bytes, without a heap: 900 of constants, 60 of tensors between "
+            "layers, 40 of sums\n") in out.getvalue()
     assert ["layer", "total", *CAUSES] in lines
     for layer in report["cycles"]["layers"]:
         assert [str(value) for value in layer.values()] in lines
@@ -94,5 +101,6 @@ def test_half_rate_doubles_the_roofline(plan, report):
     half = schedule(plan.graph, Config(flash_full_rate=False), resident_limit=10_000)
     placed = Placed(Path("b"), Path("v"), Resources(lut4=1, ebr=1, spram=1, dsp=1),
                     Timing(24_000_000, 25.5e6, 60.25e6, 0.0), 1, cached=True)
-    slower = make_report("x", BOARDS["icebreaker"], half, placed, estimate(half), 1)
+    slower = make_report("x", BOARDS["icebreaker"], half, placed, estimate(half), 1,
+                         MEMORY)
     assert slower["roofline_ms"] == pytest.approx(2 * report["roofline_ms"], abs=1e-3)
