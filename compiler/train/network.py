@@ -31,19 +31,21 @@ class Network:
     """Layers of ``forms`` on pictures of ``shape``, (height, width, channels).
 
     All but the last end in BatchNorm and sign, and perhaps in a max-pool. The first and the last
-    have weights of ``weight_bits``, a power of two apart; others 1 bit.
+    have weights of ``weight_bits``, a power of two apart; others 1 bit. Blocks of ``ebnn`` have
+    the pool ahead of the BatchNorm, and a BatchNorm behind the last layer.
     """
 
     def __init__(self, forms: Sequence[Form], shape: tuple[int, int, int],
-                 weight_bits: int) -> None:
+                 weight_bits: int, *, ebnn: bool = False) -> None:
         self.forms = tuple(forms)
+        self.ebnn = ebnn
         self.step = 2.0 ** (1 - weight_bits)
         self.weight_bits = weight_bits
         self.weights = [start(sizes) for sizes in weight_shapes(self.forms, shape)]
         self.norms = [{"gamma": torch.ones(form.outputs, requires_grad=True),
                        "beta": torch.zeros(form.outputs, requires_grad=True),
                        "mean": torch.zeros(form.outputs), "variance": torch.ones(form.outputs)}
-                      for form in self.forms[:-1]]
+                      for form in self.forms[:None if ebnn else -1]]
 
     def parameters(self) -> list[Tensor]:
         """What the optimizer changes."""
@@ -66,21 +68,29 @@ class Network:
         channels)."""
         if self.forms[0].kernel is not None:
             x = x.permute(0, 3, 1, 2)
-        for at, (form, norm) in enumerate(zip(self.forms, self.norms, strict=False)):
-            x = _sign(F.batch_norm(self._sums(x, at), norm["mean"], norm["variance"],
-                                   norm["gamma"], norm["beta"], training, MOMENTUM, EPSILON))
-            if form.pool > 1:
-                x = F.max_pool2d(x, form.pool)
-        return self._sums(x, len(self.norms))
+        for at, form in enumerate(self.forms[:-1]):
+            x = self._sums(x, at)
+            if self.ebnn:
+                x = _sign(self._normed(_pooled(x, form), at, training))
+            else:
+                x = _pooled(_sign(self._normed(x, at, training)), form)
+        last = len(self.forms) - 1
+        x = self._sums(x, last)
+        return self._normed(x, last, training) if self.ebnn else x
 
     def _sums(self, x: Tensor, at: int) -> Tensor:
         if self.forms[at].kernel is not None:
-            return F.conv2d(x, self.quantized(at))
+            return F.conv2d(x, self.quantized(at), stride=self.forms[at].stride)
         return x.flatten(1) @ self.quantized(at).T
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """How far the logits are from the classes."""
         return F.cross_entropy(logits, labels)
+
+    def _normed(self, x: Tensor, at: int, training: bool) -> Tensor:
+        norm = self.norms[at]
+        return F.batch_norm(x, norm["mean"], norm["variance"], norm["gamma"], norm["beta"],
+                            training, MOMENTUM, EPSILON)
 
     def clip(self) -> None:
         """Keep the real weights where their gradients pass."""
@@ -97,7 +107,8 @@ class Network:
             weights = self.quantized(at).detach().numpy()
             norm = ({key: value.detach().numpy().copy() for key, value in self.norms[at].items()}
                     if at < len(self.norms) else None)
-            made.append(Layer(weights.copy(), bits, scale, norm, form.pool))
+            made.append(Layer(weights.copy(), bits, scale, norm, form, self.ebnn,
+                              sign=at < len(self.forms) - 1))
         return made
 
 
@@ -106,6 +117,10 @@ def start(sizes: tuple[int, ...]) -> Tensor:
     window = math.prod(sizes[2:])
     bound = math.sqrt(6 / (window * (sizes[1] + sizes[0])))
     return ((torch.rand(*sizes) * 2 - 1) * bound).requires_grad_()
+
+
+def _pooled(x: Tensor, form: Form) -> Tensor:
+    return F.max_pool2d(x, form.pool, form.hop) if form.pool > 1 else x
 
 
 def _sign(x: Tensor) -> Tensor:

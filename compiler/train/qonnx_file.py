@@ -45,18 +45,25 @@ class _Graph(Nodes):
 
     def layer(self, x: str, at: int, layer: Layer) -> str:
         x = self.sums(x, at, layer)
+        if layer.pooled_first:
+            x = self.pool(x, at, layer)
         if layer.norm is not None:
             x = self.norm(x, f"norm{at}", layer.norm)
+        if layer.sign:
             x = self.add("BipolarQuant", [x, self.number(1.0)], f"sign{at}", domain=DOMAIN)
-        if layer.pool > 1:
-            window = [layer.pool] * 2
-            x = self.add("MaxPool", [x], f"pool{at}", kernel_shape=window, strides=window)
-        return x
+        return x if layer.pooled_first else self.pool(x, at, layer)
+
+    def pool(self, x: str, at: int, layer: Layer) -> str:
+        form = layer.form
+        if form.pool == 1:
+            return x
+        return self.add("MaxPool", [x], f"pool{at}", kernel_shape=[form.pool] * 2,
+                        strides=[form.hop] * 2)
 
     def sums(self, x: str, at: int, layer: Layer) -> str:
         if layer.weights.ndim == 4:
             weights = self.weights(f"conv{at}", layer, layer.weights)
-            return self.add("Conv", [x, weights], f"conv{at}")
+            return self.add("Conv", [x, weights], f"conv{at}", strides=[layer.form.stride] * 2)
         weights = self.weights(f"fc{at}", layer, layer.weights.T)
         return self.add("MatMul", [x, weights], f"fc{at}")
 

@@ -50,6 +50,7 @@ class Task:
     rate: float = 0.01    # of Adam at its highest; it rises and falls over the epochs
     shift: int = 1        # pixels by which pictures are moved at random
     mirror: bool = False  # turn every other picture, by chance, left to right
+    ebnn: bool = False    # blocks as eBNN has them; see Recipe
 
     @property
     def suffix(self) -> str:
@@ -58,12 +59,15 @@ class Task:
 
 
 # The network for CIFAR-10 has the layers of CNV (Y. Umuroglu et al., "FINN: A Framework for Fast,
-# Scalable Binarized Neural Network Inference", 2017, https://arxiv.org/abs/1612.07119).
+# Scalable Binarized Neural Network Inference", 2017, https://arxiv.org/abs/1612.07119); that of
+# ebnn has two blocks of B. McDanel et al., "Embedded Binarized Neural Networks" (2017),
+# https://arxiv.org/abs/1709.02260.
 TASKS: Mapping[str, Task] = {
     "digits":      Task(DIGITS, "256-256", epochs=120),
     "digits-conv": Task(DIGITS, "32C3-32C3-P2-128", epochs=120),
     "mnist":       Task(MNIST, "512-512-512", epochs=30),
     "mnist-conv":  Task(MNIST, "32C3-P2-64C3-P2-256", epochs=10),
+    "ebnn":        Task(MNIST, "32C3-P3S2-32C3-P3S2", epochs=10, ebnn=True),
     "cifar10":     Task(CIFAR10, "64C3-64C3-P2-128C3-128C3-P2-256C3-256C3-512-512", epochs=100,
                         shift=4, mirror=True),
     "xor":         Task(XOR, "64-64", epochs=500, shift=0),
@@ -85,6 +89,7 @@ class Recipe:
     mirror: bool
     batch: int = 64
     weight_bits: int = WEIGHT_BITS  # of the first and the last layer; those between have 1
+    ebnn: bool = False    # pools are ahead of BatchNorm, which is behind the last layer, too
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -118,4 +123,5 @@ def make_recipe(task: str, data: str | None, layers: str | None, epochs: int | N
     if epochs < 1:
         raise TrainError(f"Epochs must be at least 1, not {epochs}")
     return Recipe(task, data, layers, epochs, seed, known.rate, known.shift, known.mirror,
-                  weight_bits=1 if known.pictures.binary else WEIGHT_BITS)
+                  weight_bits=1 if known.pictures.binary or known.ebnn else WEIGHT_BITS,
+                  ebnn=known.ebnn)

@@ -69,7 +69,8 @@ def train(task: str, out: str | Path | None = None, *, data: str | None = None,
         As `compiler.datasets.load` reads it; it must have a training and a test part.
     layers
         All but the last, which has a neuron for each class, such as ``32C3-P2-256``: a convolution
-        of 32 channels by 3 x 3 pixels, a max-pool of 2 x 2, a dense layer of 256 neurons.
+        of 32 channels by 3 x 3 pixels, a max-pool of 2 x 2, a dense layer of 256 neurons
+        (`compiler.train.layers.read_forms`).
     keep_test
         Write the test inputs beside the network, too, as ``.npz``.
     quiet
@@ -112,7 +113,7 @@ def _network(recipe: Recipe, classes: int) -> Network | BitNetwork:
     pictures, forms = TASKS[recipe.task].pictures, read_forms(recipe.layers)
     if pictures.binary:
         return BitNetwork([*forms, Form(WORD_BITS)], pictures.shape)
-    return Network([*forms, Form(classes)], pictures.shape, recipe.weight_bits)
+    return Network([*forms, Form(classes)], pictures.shape, recipe.weight_bits, ebnn=recipe.ebnn)
 
 
 def _write(out: Path, network: Network | BitNetwork, pictures: Pictures,

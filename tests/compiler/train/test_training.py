@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from compiler import golden
+from compiler.codegen.c import generate
+from compiler.codegen.memory import memory_of
+from compiler.codegen.plan import make_plan
 from compiler.datasets import load as load_data
 from compiler.errors import MissingToolError
 from compiler.executors import Golden
 from compiler.frontends import load
-from compiler.ir import Binary, Fixed
+from compiler.ir import ArgMax, BatchNorm, Binary, Conv, Dense, Fixed, MaxPool, Threshold
 from compiler.passes import to_integer
 from compiler.perf import estimate
 from compiler.schedule.plan import schedule
@@ -25,6 +28,8 @@ from compiler.workload import Workload
 from hdl.config import Config
 from sim.native import Native
 from sim.rtl import Rtl
+from tests.compiler.codegen.test_memory import FRAMES, mapped, peak, total
+from tests.compiler.frontends.real_data import shared
 from tests.compiler.test_datasets import idx, write_cifar
 
 
@@ -78,6 +83,45 @@ def test_convolutions(pictures):
     assert [layer.on_array for layer in (conv, conv1, dense, last)] == [False, True, True, False]
 
 
+def test_ebnn(pictures):
+    """Weights of one bit throughout; a layer goes right into its pool, whose windows overlap."""
+    made, after = checked("ebnn", pictures / "net.onnx", pictures, layers="8C3S2-P3S2-8C3-P2S1",
+                          epochs=4)
+    assert made.accuracy > 0.9
+    assert made.recipe.command("x").split()[3:6] == ["train", "--task", "ebnn"]
+    conv, pool, conv1, pool1, last = split(after).body
+    assert [layer.sums.bits for layer in (conv, conv1, last)] == [1, 1, 1]
+    assert conv.sums.stride == (2, 2)
+    assert (pool.pool.kernel, pool.pool.stride) == ((3, 3), (2, 2))
+    assert (pool1.pool.kernel, pool1.pool.stride) == ((2, 2), (1, 1))
+    assert len(make_plan(after).stages) == 3
+    before = load(pictures / "net.onnx")
+    kinds = [type(node).__name__ for node in before.nodes if type(node) in (
+        Conv, MaxPool, BatchNorm, Threshold, Dense, ArgMax)]
+    assert kinds == [*["Conv", "MaxPool", "BatchNorm", "Threshold"] * 2, "Dense", "BatchNorm",
+                     "ArgMax"]
+
+
+@pytest.mark.slow
+def test_ebnn_on_mnist(tmp_path):
+    """The real thing, cut short, in less than 15 KiB as the report and the linker have it; two
+    frames on the gateware."""
+    pytest.importorskip("torch")
+    out = tmp_path / "net.onnx"
+    made, graph = checked("ebnn", out, shared("mnist"), epochs=1)
+    assert made.tested == 10_000
+    assert made.accuracy >= 0.95
+    memory = memory_of(generate(graph, tmp_path / "c"))
+    assert memory.total <= 15 << 10
+    sections = mapped(tmp_path / "c", "-O0")
+    assert (total(sections, ".rodata"), total(sections, ".bss")) == (memory.constants,
+                                                                     memory.tensors)
+    assert peak(tmp_path / "c") < memory.temporaries + FRAMES
+    x = load_data(out.with_suffix(".npz")).x[:2]
+    assert hold("rtl", Rtl(schedule(graph, Config())), Golden(graph), x,
+                golden.run(graph, x))[0] is None
+
+
 def test_cifar(tmp_path):
     """Files as CIFAR-10 has them, with frogs that are green and ships that are blue."""
     pytest.importorskip("torch")
@@ -97,7 +141,8 @@ def test_cifar(tmp_path):
     assert facts["classes"][6::2] == ["frog", "ship"]
     assert facts["recipe"] == {
         "task": "cifar10", "data": str(tmp_path), "layers": "8C3-P2-8C3-P2-16", "epochs": 4,
-        "seed": 1, "rate": 0.01, "shift": 4, "mirror": True, "batch": 64, "weight_bits": 8}
+        "seed": 1, "rate": 0.01, "shift": 4, "mirror": True, "batch": 64, "weight_bits": 8,
+        "ebnn": False}
 
 
 @pytest.mark.parametrize("task", [task for task in TASKS if TASKS[task].suffix == ".onnx"])
@@ -107,7 +152,8 @@ def test_recipes_suit_the_gateware(task, tmp_path):
     from compiler.train.network import Network
     torch.manual_seed(0)
     pictures = TASKS[task].pictures
-    network = Network(read_forms(f"{TASKS[task].layers}-10"), pictures.shape, 8)
+    network = Network(read_forms(f"{TASKS[task].layers}-10"), pictures.shape, 8,
+                      ebnn=TASKS[task].ebnn)
     write(tmp_path / "net.onnx", network.layers(), pictures.shape, pictures.bits, {})
     plan = schedule(to_integer(load(tmp_path / "net.onnx")), Config())
     assert len(plan.layers) == len(network.forms)
@@ -162,14 +208,18 @@ def test_leaves_torch_as_it_was(pictures):
     assert (torch.get_rng_state() == state).all()
 
 
-@pytest.mark.parametrize("layers", ["32-32", "16C3-P2-32C2-32", "8C3-8C1-P3-40-40"])
-def test_network_in_torch_is_the_one_in_the_file(tmp_path, layers):
+@pytest.mark.parametrize("ebnn", [False, True])
+@pytest.mark.parametrize("layers", ["32-32", "16C3-P2-32C2-32", "8C3-8C1-P3-40-40",
+                                    "16C2S2-P2S1-32C1-P2S1"])
+def test_network_in_torch_is_the_one_in_the_file(tmp_path, layers, ebnn):
     """Classes of PyTorch's float32 network and of the integers that are made of it."""
     torch = pytest.importorskip("torch")
     from compiler.train.network import Network
     torch.manual_seed(0)
     shape = 7, 9, 2
-    network = Network(read_forms(f"{layers}-10"), shape, 8)
+    network = Network(read_forms(f"{layers}-10"), shape, 1 if ebnn else 8, ebnn=ebnn)
+    for norm in network.norms if ebnn else ():
+        norm["gamma"].data *= torch.where(torch.rand(len(norm["gamma"])) < 0.5, 1, -1)
     x = np.random.default_rng(0).integers(0, 17, (300, *shape))
     batch = torch.from_numpy(x.astype(np.float32))
     with torch.no_grad():
