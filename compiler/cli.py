@@ -76,9 +76,9 @@ def commands() -> None:
       python -m compiler verify my.onnx --on c,rtl --samples 20 --data my.npz
 
     MODEL is an ONNX file (QONNX as Brevitas writes it, FINN's, or plain), a folder of BNN-PYNQ
-    parameters, a model.def of tinier-nn, a Torch7 file of an XNOR-Net, a description of a network
-    (TOML), which gets random weights, or the name of a network that ships with us: digits, xor,
-    alexnet-xnor, alexnet-bwn.
+    parameters, a model.def of tinier-nn, a header of eBNN, a Torch7 file of an XNOR-Net, a
+    description of a network (TOML), which gets random weights, or the name of a network that ships
+    with us: digits, xor, alexnet-xnor, alexnet-bwn.
 
     Behind a command, -v says more, and -q less.
 
