@@ -18,6 +18,7 @@ from compiler.bitstream import build_bitstream
 from compiler.choice import choose
 from compiler.codegen.c import generate
 from compiler.codegen.memory import memory_of
+from compiler.codegen.plan import Plan
 from compiler.errors import UserError
 from compiler.page import PAGE, REPORT, save
 from compiler.progress import Step, quiet
@@ -60,7 +61,9 @@ def build(model: str | None, board: str, out_dir: str | Path, data: str | None =
         accuracy = measure(work)
     with whole_folder(out) as made:
         with progress("writing C"):
-            memory = memory_of(generate(work.graph, made / "c"))
+            code = generate(work.graph, made / "c")
+            assert isinstance(code, Plan)  # a schedule has no minifloats
+            memory = memory_of(code)
         placed = build_bitstream(target, plan.config, out / "log", progress)
         report = make_report(work.name, target, plan, placed, cycles, len(image), memory,
                              lanes, target_fps, accuracy)

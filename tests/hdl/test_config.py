@@ -8,8 +8,8 @@ from hdl.isa import Layer
 
 MEANINGLESS = {"clock_hz", "baud", "flash_full_rate", "flash_depth", "flash_continuous"}
 OTHER = {"p": 1, "pe": 16, "simd": 64, "fixed_pe": 8, "memory_depth": 8192,
-         "weight_depth": 512, "level_depth": 512, "sign_depth": 64, "sum_width": 32, "binary_width": 12,
-         "fixed_width": 26, "flash_depth": 512, "flash_full_rate": False,
+         "weight_depth": 512, "level_depth": 512, "sign_depth": 64, "sum_width": 32,
+         "binary_width": 12, "fixed_width": 26, "flash_depth": 512, "flash_full_rate": False,
          "flash_continuous": False, "image_offset": 0, "clock_hz": 1, "baud": 1}
 
 
@@ -81,11 +81,11 @@ def test_not_positive(name, value):
     ({"pe": 16, "fixed_pe": 16, "sign_depth": 8},
      r"'fixed_pe' must be at most 8 with 'sign_depth', not 16"),
     ({"pe": 32, "simd": 16, "sign_depth": 8},
-     r"'pe' must be at most 'simd' with 'sign_depth', as bits of a tile are those of a word, "
-     r"not 32"),
+     (r"'pe' must be at most 'simd' with 'sign_depth', as bits of a tile are those of a word, "
+      r"not 32")),
     ({"binary_width": 16, "sign_depth": 8},
-     r"'binary_width' must be at most 15, as a level with which a sum is compared has 16 bits, "
-     r"not 16"),
+     (r"'binary_width' must be at most 15, as a level with which a sum is compared has 16 bits, "
+      r"not 16")),
     ({"sum_width": 33}, r"'sum_width' must be at most 32, not 33"),
     ({"binary_width": 6},
      r"'binary_width' and 'fixed_width' must hold the sum of two words, not 6 and 22"),
