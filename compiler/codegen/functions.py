@@ -217,8 +217,8 @@ def _bands(stage: Stage, name: str, plan: Plan, source: Source) -> tuple[list[st
         f"            const size_t count = block_count(first, {channels});",
         "            const size_t lanes = block_lanes(count);",
         f"            int32_t sums[NET_PIXELS * {most}];",
-        f"            {kernel}_pixels({weights} + first * {4 * fours}, lanes, fours, {fours}, "
-        "sums);",
+        f"            {kernel}_pixels({weights} + first * {4 * fours}, lanes, fours,",
+        f"                            {fours}, sums);",
         "            for (size_t i = 0; i < NET_PIXELS; i++) {",
         *(f"                {line}" for line in steps), "            }", "        }", "    }", "}"]
 
