@@ -64,11 +64,13 @@ class Board:
         self.cycles = 0
         for name in ("walk", "half", "layers__payload", "layers__valid", "part", "lanes",
                      "part_data", "complete", "level_write", "level", "serve_feed",
-                     "serve_drain", "read_data"):
+                     "serve_drain", "read_data",
+                     *(["held", "sign_write", "back"] if config.signs else [])):
             world.set(name, 0)
 
     async def run(self, layer, walks, queued, *, arrival=1.0, feed=1.0, drain=1.0):
-        """Run a layer; ``queued`` are weight words and levels, ("weight" or "level", value).
+        """Run a layer; ``queued`` are weight words and levels, ("weight" or "level", value), and
+        numbers of words that stay ("held").
 
         Returns its cycles. The rates are those of writes to the queues, and of the cycles in which
         the memory serves the feeder and the drain.
@@ -98,6 +100,20 @@ class Board:
         assert write is None, "the layer ended before it took all weights"
         return self.cycles - begin
 
+    async def load(self, queued):
+        """Write what stays, as before a first frame: weight words, and levels of bits by groups
+        ("sign")."""
+        self.world.set("layers__valid", 0)
+        for write in self.writes_of(queued):
+            taken, _ = await self.tick(write)
+            assert taken, "it must fit"
+
+    async def go_back(self):
+        """End a frame."""
+        self.world.set("back", 1)
+        await self.tick(None)
+        self.world.set("back", 0)
+
     def writes_of(self, queued):
         """Writes to the queues: of words in parts."""
         config = self.config
@@ -105,6 +121,12 @@ class Board:
         for kind, value in queued:
             if kind == "level":
                 yield {"level_write": 1, "level": value & (1 << config.sum_width) - 1}
+                continue
+            if kind == "sign":
+                yield {"sign_write": 1, "level": value & 0xFFFF}
+                continue
+            if kind == "held":
+                yield {"held": value}
                 continue
             parts = config.weight_width // width
             for part in range(parts):
@@ -115,11 +137,12 @@ class Board:
         """Let a cycle pass, in which ``write`` is offered; returns whether it was taken, and
         whether a layer ended."""
         world, config = self.world, self.config
-        taken = write is not None and bool(
-            world.get("level_space" if "level" in write else "space"))
-        world.set("lanes", 0)
-        world.set("complete", 0)
-        world.set("level_write", 0)
+        stays = write is not None and ("held" in write or "sign_write" in write)
+        taken = write is not None and (stays or bool(
+            world.get("level_space" if "level" in write else "space")))
+        for name in ("lanes", "complete", "level_write",
+                     *(["held", "sign_write"] if config.signs else [])):
+            world.set(name, 0)
         for name, value in (write if taken else {}).items():
             world.set(name, value)
         await world.settle()

@@ -4,7 +4,8 @@ from hdl.isa import Activation, Feed, Layer, Loop, Target, Walk
 from tests.hdl.twins import any_levels, fields
 
 
-__all__ = ["KINDS", "any_counts", "any_layer", "any_queued", "any_results", "any_walks", "walk"]
+__all__ = ["KINDS", "any_counts", "any_layer", "any_queued", "any_results", "any_signs", "any_walks",
+           "walk"]
 
 
 KINDS = ["bits", "pool", "octets", "levels", "rescale", "planes", "sums"]
@@ -84,6 +85,46 @@ def any_layer(rng, config, kind, *, fixed, words=None, passes=12):
     return layer, any_walks(rng, layer, config, counts)
 
 
+def any_signs(rng, config, passes=12):
+    """Return a layer whose bits leave by groups, and its walks."""
+    planes = int(rng.integers(1, 5)) if rng.random() < 0.5 else 0
+    most = (1 << config.binary_width - 1) - 1
+    fits = [words for words in range(1, config.segment + 1)  # of a plane
+            if ((1 << planes) - 1 if planes else 1) * words * (config.simd // 2) <= most
+            and words * max(planes, 1) <= min(config.segment, config.weight_depth)]
+    if not fits:
+        return any_signs(rng, config, passes)
+    words = int(rng.choice([fits[0], fits[-1], rng.choice(fits)]))
+    height = planes or int(rng.choice([x for x in range(1, 5) if words % x == 0]))
+    inner = words if planes else words // height
+    depth = int(rng.choice([x for x in range(1, 5) if inner % x == 0]))
+    single, pool = int(rng.random() < 0.3), int(rng.random() < 0.5)
+    width = 1 if single else 1 << int(rng.integers(config.p.bit_length()))  # of a window
+    side = 1 if single else config.p // width if pool else config.p  # words of a pass
+    tiles = 1 << int(rng.integers((config.simd // config.pe).bit_length()))  # of a word
+    dense = rng.random() < 0.25  # weights are read only once
+    bounded = rng.random() < 0.7
+    layer = fields(
+        Layer, taps=inner // depth, height=height, depth=depth, step=rng.integers(1 << 10),
+        segment=rng.integers(height * inner, config.segment + 1) if height * inner > 1 else 2,
+        feed=Feed.PLANES if planes else Feed.CHAIN, single=single, pool=pool,
+        pixels=width - 1 if pool else rng.integers(config.p),
+        columns=rng.integers(1, 256) if bounded else 0, lines=rng.integers(256),
+        skip=rng.integers(2), zero=rng.integers(2), channels=config.pe, stride=1, bits=1,
+        activation=Activation.SIGN, target=Target.BITS)
+    free = [Loop.WORD] if dense else [Loop.DOWN, Loop.COLUMN, Loop.ROW, Loop.WORD]
+    free += [Loop.ACROSS] * (not pool and not dense)
+    counts = {Loop.TILE: tiles} | any_counts(rng, free, max(passes // tiles, 1))
+    walks = any_walks(rng, layer, config, counts)
+    # Whole addresses, or aligned parts of one, for each tile of a word.
+    words_apart, tile = side * config.simd // 8, config.pe // 8
+    for loop in Loop:
+        place = int(rng.integers(-1 << 14, 1 << 14)) // words_apart * words_apart
+        place += {Loop.TILE: tile, Loop.WORD: tile - tiles * tile}.get(loop, 0)
+        walks[loop] |= {"output": place & 0xFFFF, "output_high": place >> 16 & 0xF}
+    return layer, walks
+
+
 def any_counts(rng, loops, passes):
     """Return how many turns ``loops`` have, at most ``passes`` together."""
     counts = {}
@@ -97,7 +138,7 @@ def any_counts(rng, loops, passes):
 def any_walks(rng, layer, config, counts):
     """Return walks with differences of any kind; other loops than those in ``counts`` turn once."""
     octets = {Target.SUMS: 4, Target.OCTETS: 1}.get(layer["target"], config.pe // 8)
-    align = 1 if layer["feed"] == Feed.CHAIN else config.p
+    align = 1 if layer["feed"] in (Feed.CHAIN, Feed.PLANES) else config.p
     return {loop: walk(counts.get(loop, 1), {
         "source": int(rng.integers(-1 << 14, 1 << 14)) // align * align,
         "x": int(rng.integers(-3, 4) if rng.random() < 0.5 else rng.integers(256)),
@@ -115,16 +156,23 @@ def walk(count, place):
 
 
 def any_queued(rng, layer, walks, config):
-    """Return weight words, the levels of each channel, and both in the order of a program."""
+    """Return weight words, the levels of each channel, and both in the order of a program; levels
+    of `Activation.SIGN` have a place of their own there."""
     size = layer["taps"] * layer["height"] * layer["depth"]
     parts = walks[Loop.PART]["count"] if layer["fixed"] else 1
     width = (config.fixed_pe if layer["fixed"] else config.pe) * config.simd
     spread = int(rng.choice([4, 30, 300]) * (100 if layer["fixed"] else 1))
     weights, levels, queued = [], [], []
+    by_signs = layer["activation"] == Activation.SIGN
+    most = 1 << config.binary_width - 1  # beyond which a level of `Activation.SIGN` changes nothing
     for _ in range(walks[Loop.TILE]["count"] * walks[Loop.WORD]["count"]):
         tile = [any_levels(rng, layer, spread) for _ in range(parts * layer["channels"])]
+        if by_signs:
+            tile = [[int(rng.choice([-most, most, *[max(-most, min(most, level))] * 8]))]
+                    for level, in tile]
         words = [int.from_bytes(rng.bytes(width // 8), "little") for _ in range(parts * size)]
-        queued += [("level", level) for channel in tile for level in channel]
+        queued += [("sign" if by_signs else "level", level) for channel in tile
+                   for level in channel]
         queued += [("weight", word) for word in words]
         weights += words
         levels += tile

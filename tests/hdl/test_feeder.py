@@ -29,6 +29,7 @@ class Step:
     address: int | None  # that is read
     words: list[int] | None  # of the pixels, if it is not void
     keep: int
+    double: bool  # it begins a plane that is not the first
 
 
 def steps_of(at, layer, config, memory):
@@ -40,16 +41,19 @@ def steps_of(at, layer, config, memory):
         voids = begin % config.p
         for step in range(voids + layer["taps"]):
             index = row * layer["taps"] + step - voids
-            reads = {Feed.CHAIN: step == 0 or step % config.p == 1 % config.p,
+            one_more = step == 0 or step % config.p == 1 % config.p
+            reads = {Feed.CHAIN: one_more, Feed.PLANES: one_more,
                      Feed.WHOLE: True, Feed.GROUP: step % config.p == 0}[feed]
-            ahead = {Feed.CHAIN: -(-step // config.p), Feed.WHOLE: step,
-                     Feed.GROUP: step // config.p * config.p}[feed]
+            ahead = {Feed.CHAIN: -(-step // config.p), Feed.PLANES: -(-step // config.p),
+                     Feed.WHOLE: step, Feed.GROUP: step // config.p * config.p}[feed]
             steps.append(Step(
                 last=index == len(words) - 1,
                 address=(begin // config.p + ahead) % addresses if reads else None,
                 words=None if step < voids else list(words[index]),
                 keep=0 if step < voids else sum(
-                    int(bit) << pixel for pixel, bit in enumerate(keep[index]))))
+                    int(bit) << pixel for pixel, bit in enumerate(keep[index])),
+                double=feed == Feed.PLANES and row > 0 and row % layer["depth"] == 0
+                and step == 0))
     return steps
 
 
@@ -63,6 +67,7 @@ class Board:
                        for _ in range(config.p << (config.memory_depth - 1).bit_length())]
         self.cycle = 0
         self.shown, self.kept = {}, {}  # words and keep bits, by cycle
+        self.doubled = set()  # cycles in which sums double
         self.mask = (1 << config.p) - 1  # pixels that mean something
         self.turning = None  # x and y of a pass that begins in this cycle
         for name in ("layer", "begin", "source", "ready", "last_pass", "turn", "x", "y",
@@ -80,6 +85,8 @@ class Board:
         reads = world.get("next") and world.get("reads")
         address = world.get("address")
         assert world.get("keep") & self.mask == self.kept.pop(self.cycle, 0) & self.mask
+        assert world.get("double") == (self.cycle in self.doubled)
+        self.doubled.discard(self.cycle)
         if self.cycle in self.shown:
             activations = world.get("activations")
             for pixel, word in enumerate(self.shown.pop(self.cycle)):
@@ -105,6 +112,8 @@ class Board:
         if step.words is not None:
             self.shown[self.cycle + 2] = step.words
         self.kept[self.cycle + KEEP] = step.keep
+        if step.double:
+            self.doubled.add(self.cycle + KEEP)
         world.set("next", 1)
         await world.settle()
         assert world.get("step") == goes_on
@@ -112,16 +121,18 @@ class Board:
         world.set("next", 0)
 
 
-async def layers(world, config, seed, count, *, feeds=(Feed.CHAIN, Feed.WHOLE, Feed.GROUP)):
+async def layers(world, config, seed, count):
     """Layers of any kind; steps are made when they want, and passes become known so."""
     rng = np.random.default_rng(seed)
+    feeds = [feed for feed in Feed if config.signs or feed is not Feed.PLANES]
     board = Board(world, config, random.Random(seed))
     for _ in range(count):
         layer = any_layer(rng, config, int(rng.choice(feeds)))
         walks = any_walks(rng, layer, config, any_counts(rng, list(Loop)[:Loop.BEGIN], 20))
         for _ in range(KEEP):  # the words of the layer before
             await board.tick()
-        board.mask = (1 << config.p) - 1 if layer["feed"] == Feed.CHAIN else 1
+        board.mask = (1 << config.p) - 1 if layer["feed"] in (
+            Feed.CHAIN, Feed.PLANES) else 1
         world.set("layer", pack(Layer, **layer))
         world.set("begin", 1)
         await board.tick()
@@ -186,7 +197,9 @@ async def some(board, steps, haste, *, goes_on=False):
         await board.step(step, goes_on=goes_on)
 
 
-CONFIGS = {"2": CONFIG, "1": Config(p=1, simd=32, memory_depth=64),
+SIGNS = Config(p=4, simd=16, memory_depth=64, sign_depth=8)
+CONFIGS = {"2": CONFIG, "planes": SIGNS,
+           "planes of one pixel": Config(p=1, simd=32, memory_depth=64, sign_depth=8), "1": Config(p=1, simd=32, memory_depth=64),
            "4": Config(p=4, simd=8, memory_depth=64), "any depth": Config(simd=16, memory_depth=40)}
 
 
@@ -200,5 +213,12 @@ async def any_layers(dut):
     await layers(await Verilog.begin(dut), CONFIG, 1, 12)
 
 
-def test_verilog(tmp_path):
-    assert simulate(Feeder(CONFIG), __name__, tmp_path) == 1
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def any_layers_with_planes(dut):
+    await layers(await Verilog.begin(dut), SIGNS, 2, 12)
+
+
+@pytest.mark.parametrize(("config", "test"), [(CONFIG, "any_layers"),
+                                              (SIGNS, "any_layers_with_planes")])
+def test_verilog(config, test, tmp_path):
+    assert simulate(Feeder(config), __name__, tmp_path, only=f"{test}$") == 1

@@ -16,6 +16,7 @@ from tests.hdl.worlds import Verilog, in_amaranth, signed
 
 
 CONFIG = Config(simd=16, fixed_pe=4, weight_depth=4, level_depth=8, memory_depth=64)
+SIGNS = Config(simd=16, fixed_pe=4, weight_depth=4, level_depth=8, memory_depth=64, sign_depth=4)
 
 
 class Queues:
@@ -26,6 +27,7 @@ class Queues:
         self.memory = [rng.getrandbits(config.memory_width) for _ in range(config.memory_depth)]
         self.weights, self.held = [], 0   # words, and how many of them are in the queue
         self.levels, self.kept = [], 0
+        self.shown, self.signs = [], []   # numbers of words that stay, and levels that do
         self.layers, self.walks, self.idle = [], [], True
         self.word = [None] * (config.weight_width // 16)  # halfwords of the word in hand
         self.rates = 1, 1, 1, 1
@@ -58,6 +60,11 @@ class Queues:
             assert self.kept < config.level_depth, "a level has no place"
             self.levels.append(signed(world.get("level"), config.sum_width))
             self.kept += 1
+        if config.signs and world.get("held"):
+            self.shown.append(world.get("held"))
+        if config.signs and world.get("sign_write"):
+            assert not world.get("level_write")
+            self.signs.append(signed(world.get("level"), config.sum_width))
         if world.get("walk"):
             assert not world.get("layers__valid"), "the loops of a layer are changed"
             self.walks.append(world.get("half"))
@@ -109,6 +116,10 @@ def any_packet(rng, config, kind):
         case "wide":
             half = 1 << config.sum_width - 1
             return make.levels(np.array([half - 1, -half, *rng.integers(-half, half, 5)]))
+        case "held":
+            return make.held(int(rng.choice([1, make.MAX_COUNT, rng.integers(1, make.MAX_COUNT)])))
+        case "signs":
+            return make.signs(np.array([-32768, 32767, *rng.integers(-32768, 32768, 6)]))
         case "layer":
             return make.layer("any", Descriptor(
                 tuple(any_fields(rng, Walk) for _ in Loop), any_fields(rng, Layer)))
@@ -118,13 +129,13 @@ def any_packet(rng, config, kind):
 
 
 def any_fields(rng, kind):
-    most = {"activation": 3, "feed": 3}
-    return {name: int(rng.integers(most.get(name, 1 << field.width))) for name, field in kind}
+    return {name: int(rng.integers(1 << field.width)) for name, field in kind}
 
 
 def expected_of(packets, config, memory):
-    """Weight words as halfwords, levels and descriptors that packets bring; changes ``memory``."""
-    weights, levels, layers, walks = [], [], [], []
+    """Weight words as halfwords, levels, descriptors, and what stays, that packets bring; changes
+    ``memory``."""
+    weights, levels, layers, walks, held, signs = [], [], [], [], [], []
     for packet in packets:
         halves = packet.halves.tolist()
         match packet.opcode:
@@ -135,6 +146,10 @@ def expected_of(packets, config, memory):
             case Opcode.LEVELS | Opcode.LEVELS_WIDE:
                 kind = "<i2" if packet.opcode is Opcode.LEVELS else "<i4"
                 levels += np.frombuffer(packet.halves.tobytes(), kind).tolist()
+            case Opcode.HELD:
+                held.append(packet.count)
+            case Opcode.SIGNS:
+                signs += np.frombuffer(packet.halves.tobytes(), "<i2").tolist()
             case Opcode.STORE:
                 octets = config.memory_width // 8
                 twin = bytearray(b"".join(word.to_bytes(octets, "little") for word in memory))
@@ -153,7 +168,7 @@ def expected_of(packets, config, memory):
                               for at in range(packet.count * size)]
                 padding = [None] * (config.weight_width // 16 - size)
                 weights += [halves[at:at + size] + padding for at in range(0, len(halves), size)]
-    return weights, levels, layers, walks
+    return weights, levels, layers, walks, held, signs
 
 
 async def carry_out(world, queues, packets, *, stall):
@@ -204,11 +219,12 @@ async def programs(world, config, seed, count, *, stall, kinds=None):
     for name in ("halves__valid", "grant", "granted", "read_data"):
         world.set(name, 0)
     kinds = kinds or ["weights", "weights", "resident", "resident", "levels", "wide", "layer",
-                      "store", "hold"]
+                      "store", "hold"] + ["kept", "signs"] * config.signs
     for _ in range(count):
         packets = [any_packet(rng, config, rng.choice(kinds)) for _ in range(12)]
         packets.append(make.end())
         queues.weights, queues.levels, queues.layers, queues.walks = [], [], [], []
+        queues.shown, queues.signs = [], []
         memory = list(queues.memory)
         await carry_out(world, queues, packets, stall=stall)
         for _ in range(2):  # the last copy arrives
@@ -221,12 +237,14 @@ async def programs(world, config, seed, count, *, stall, kinds=None):
             read = queues.look()
             await world.tick()
             world.set("read_data", read)
-        weights, levels, layers, walks = expected_of(packets, config, memory)
+        weights, levels, layers, walks, held, signs = expected_of(packets, config, memory)
         assert queues.memory == memory
         assert queues.weights == weights
         assert queues.levels == levels
         assert queues.layers == layers
         assert queues.walks == walks
+        assert queues.shown == held
+        assert queues.signs == signs
 
 
 async def full_rate(world, config):
@@ -278,6 +296,7 @@ async def stores_at_full_rate(world, config):
 
 
 CONFIGS = {"16": CONFIG,
+           "signs": SIGNS,
            "8": Config(simd=8, p=4, weight_depth=2, level_depth=8, memory_depth=64),
            "one part": Config(simd=8, p=8, fixed_pe=8, weight_depth=2, memory_depth=64,
                               level_depth=8)}
@@ -294,6 +313,11 @@ def test_programs(config, stall):
 def test_one_kind(kind):
     """Packets of a kind one right after another."""
     in_amaranth(Fetch(CONFIG), lambda world: programs(world, CONFIG, 1, 4, stall=0, kinds=[kind]))
+
+
+@pytest.mark.parametrize("kind", ["held", "signs"])
+def test_one_kind_that_stays(kind):
+    in_amaranth(Fetch(SIGNS), lambda world: programs(world, SIGNS, 1, 4, stall=0, kinds=[kind]))
 
 
 def test_full_rate():

@@ -62,9 +62,9 @@ def test_numbers_stay():
     """Images that exist mean what they meant; a change needs a new VERSION."""
     assert [opcode.name for opcode in Opcode] == [
         "END", "LAYER", "WEIGHTS", "FIXED", "RESIDENT", "RESIDENT_FIXED", "LEVELS", "LEVELS_WIDE",
-        "STORE", "HOLD"]
+        "STORE", "HOLD", "KEPT", "SIGNS"]
     assert [list(kind) for kind in (Opcode, Activation, Target, Feed, Cause)] == [
-        list(range(10)), [0, 1, 2], [0, 1, 2, 3], [0, 1, 2], list(range(6))]
+        list(range(12)), [0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3], list(range(6))]
     assert [loop.name for loop in Loop] == [
         "PART", "ACROSS", "DOWN", "COLUMN", "ROW", "TILE", "WORD", "BEGIN"]
     assert (Head["count"].offset, Head["opcode"].offset) == (0, 12)

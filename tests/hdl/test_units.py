@@ -12,7 +12,7 @@ from hdl.config import Config
 from hdl.isa import Activation, Feed, Layer, Loop, Target
 from sim.runner import simulate
 from tests.hdl.core import Board, Served
-from tests.hdl.layers import KINDS, any_layer, any_queued, walk
+from tests.hdl.layers import KINDS, any_layer, any_queued, any_signs, walk
 from tests.hdl.twins import fields, run
 from tests.hdl.worlds import Verilog, in_amaranth
 
@@ -174,6 +174,84 @@ def test_configs(config):
     in_amaranth(Served(config), lambda world: layers(world, config, 1, 8))
 
 
+# With bits by groups: of one and of several tiles to a word, one, two and eight groups of channels
+SIGNS = Config(p=4, simd=16, memory_depth=256, level_depth=64, weight_depth=64, binary_width=9,
+               sign_depth=16)
+SIGN_CONFIGS = {"4x8x16": SIGNS,
+                "2x16x32": Config(p=2, pe=16, simd=32, memory_depth=200, level_depth=128,
+                                  weight_depth=32, binary_width=9, sign_depth=32),
+                "8x8x8": Config(p=8, simd=8, fixed_pe=8, memory_depth=256, level_depth=64,
+                                weight_depth=64, binary_width=8, sign_depth=13),
+                "1x64x64": Config(p=1, pe=64, simd=64, memory_depth=256, level_depth=128,
+                                  weight_depth=32, binary_width=10, sign_depth=64)}
+
+
+def any_program(rng, config, kinds):
+    """Return a few layers, as `any_queued` has them, whose bits by groups have places for levels,
+    and whose weights all fit their queue."""
+    made, words, signs = [], 0, 0
+    for _ in range(int(rng.integers(1, 5))):
+        kind, fixed = rng.choice(kinds), bool(rng.integers(2))
+        layer, walks = (any_signs(rng, config) if kind == "signs" else
+                        any_layer(rng, config, kind, fixed=fixed, words=int(rng.integers(1, 5))))
+        weights, levels, queued = any_queued(rng, layer, walks, config)
+        words += len(weights)
+        signs += sum(kind == "sign" for kind, _ in queued)
+        if words > config.weight_depth or signs > 8 * config.sign_depth:
+            break
+        made.append((layer, walks, weights, levels, queued))
+    return made or any_program(rng, config, kinds)
+
+
+def shown_again(rng, queued):
+    """Return what a frame has for a layer where weights stay: their number, in some packets."""
+    levels = [one for one in queued if one[0] == "level"]
+    left, held = sum(kind == "weight" for kind, _ in queued), []
+    while left:
+        some = int(rng.integers(1, left + 1)) if rng.random() < 0.5 else left
+        held.append(("held", some))
+        left -= some
+    return levels + held
+
+
+async def programs(world, config, seed, count, *, kinds=("signs", "signs", *KINDS)):
+    """Programs of any layers, some frames each, whose weights stay in their queue or come again."""
+    rng = np.random.default_rng(seed)
+    board = Board(world, config, random.Random(seed))
+    for _ in range(count):
+        made, stays = any_program(rng, config, kinds), rng.random() < 0.5
+        every = [one for *_, queued in made for one in queued]
+        await board.load([one for one in every if one[0] == "sign"
+                          or (stays and one[0] == "weight")])
+        for _ in range(2):
+            await board.go_back()
+            board.inputs[:] = [board.rng.getrandbits(config.simd) for _ in board.inputs]
+            for layer, walks, weights, levels, queued in made:
+                queued = shown_again(rng, queued) if stays else [
+                    one for one in queued if one[0] != "sign"]
+                expected = bytearray(board.outputs)
+                run(layer, walks, config, board.inputs, expected, weights, levels)
+                rates = {name: float(rng.choice([0.2, 1, 1]))
+                         for name in ("arrival", "feed", "drain")}
+                await board.run(layer, walks, queued, **rates)
+                assert board.outputs == expected, (layer, walks, rates)
+        await board.go_back()
+
+
+@pytest.mark.parametrize("config", SIGN_CONFIGS.values(), ids=SIGN_CONFIGS)
+def test_signs(config):
+    in_amaranth(Served(config), lambda world: programs(world, config, 0, 6, kinds=["signs"]))
+
+
+def test_signs_among_others():
+    in_amaranth(Served(SIGNS), lambda world: programs(world, SIGNS, 1, 6))
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def any_programs(dut):
+    await programs(await Verilog.begin(dut), SIGNS, 2, 12)
+
+
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def any_layers(dut):
     await layers(await Verilog.begin(dut), CONFIG, 1, 30)
@@ -186,4 +264,8 @@ async def any_convolution(dut):
 
 
 def test_verilog(tmp_path):
-    assert simulate(Served(CONFIG), __name__, tmp_path) == 2
+    assert simulate(Served(CONFIG), __name__, tmp_path, only="any_(layers|convolution)$") == 2
+
+
+def test_verilog_of_signs(tmp_path):
+    assert simulate(Served(SIGNS), __name__, tmp_path, only="any_programs$") == 1

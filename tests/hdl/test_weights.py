@@ -2,32 +2,42 @@
 
 import random
 from collections import deque
+from itertools import pairwise
 
 import cocotb
 import pytest
 
 from hdl.config import Config
+from hdl.isa import GROUP
 from hdl.weights import LevelQueue, WeightQueue
 from sim.runner import simulate
 from tests.hdl.worlds import Verilog, in_amaranth, signed
 
 
 CONFIG = Config(simd=16, weight_depth=8, level_depth=16, sum_width=24)
+# Words may stay, and come in four banks, one behind the other.
+SIGNS = Config(simd=32, pe=32, weight_depth=8, level_depth=16, sum_width=24, sign_depth=4)
 
 
 FREE = 2  # cycles from a read to its data, and to the place that it frees
 
 
 class Words:
-    """Which words a queue holds, in the order of their places."""
+    """Which words a queue holds, in the order of their places.
 
-    def __init__(self, depth):
-        self.depth = depth
+    What is shown comes by groups of channels, each a cycle later than the one before, or at once.
+    """
+
+    def __init__(self, config):
+        self.depth = config.weight_depth
+        self.bits = GROUP * config.simd if config.signs else config.weight_width
+        self.groups = config.weight_width // self.bits
         self.words = deque()  # that are not freed
         self.at = 0           # of the next to be read
         self.freed = []       # cycles ago
         self.coming = []      # cycles ago, and what was read
-        self.shown = None
+        self.shown = [None] * self.groups
+        self.grown = False    # by words that stay, in the cycle before
 
     @property
     def space(self):
@@ -47,9 +57,16 @@ class Words:
         if written is not None:
             self.words.append(written)
         self.freed = [ago + 1 for ago in self.freed if ago + 1 < FREE]
-        self.coming = [(ago + 1, word) for ago, word in self.coming]
-        if self.coming and self.coming[0][0] == FREE:
-            self.shown = self.coming.pop(0)[1]
+        self.coming = [(ago + 1, word) for ago, word in self.coming if ago < FREE + self.groups]
+        for ago, word in self.coming:
+            if 0 <= ago - FREE < self.groups:
+                self.shown[ago - FREE] = word >> (ago - FREE) * self.bits & (1 << self.bits) - 1
+
+    def check(self, data):
+        """Hold what the queue shows to what it should."""
+        for at, part in enumerate(self.shown):
+            if part is not None:
+                assert data >> at * self.bits & (1 << self.bits) - 1 == part
 
 
 def any_writes(rng, config):
@@ -63,15 +80,17 @@ def any_writes(rng, config):
 async def weight_words(world, config, seed, count):
     """Words written in parts; some are freed as they are read, others read again and again."""
     rng, halves = random.Random(seed), config.memory_width // 16
-    twin, taken, written = Words(config.weight_depth), 0, 0
+    twin, taken, written = Words(config), 0, 0
+    if config.signs:
+        world.set("held", 0)
+        world.set("back", 0)
     writes, busy, again, freed = [], 0.5, 0, False
     while taken < count:
         if rng.random() < 0.02:
             busy = rng.random()
         assert (world.get("space"), world.get("spare"), world.get("readable")) \
             == (twin.space > 0, twin.space > 1, twin.at < len(twin.words))
-        if twin.shown is not None:
-            assert world.get("data") == twin.shown
+        twin.check(world.get("data"))
         if not writes:
             value, writes = any_writes(rng, config)
         write = twin.space > 0 and rng.random() < busy
@@ -103,6 +122,80 @@ async def weight_words(world, config, seed, count):
             written += complete
         await world.tick()
     assert written > 3 * config.weight_depth
+
+
+def any_cuts(rng, size):
+    """Return places from 0 to ``size`` at which so many words are cut."""
+    return sorted({0, size, *(rng.randrange(size + 1) for _ in range(3))})
+
+
+async def words_that_stay(world, config, seed, count):
+    """Words are written once, as many as there is room for or fewer; then, frame by frame, they are
+    there in any portions, some read again and again. Other words come between such programs."""
+    rng, depth = random.Random(seed), config.weight_depth
+    for name in ("part", "lanes", "part_data", "complete", "read", "free", "rewind", "held", "back"):
+        world.set(name, 0)
+
+    async def tick(twin, *, word=None, held=(), read=False, free=False, rewind=False):
+        for name, state in (("read", read), ("free", free), ("rewind", rewind),
+                            ("held", len(held))):
+            world.set(name, state)
+        await world.settle()
+        assert world.get("readable") == (twin.at < len(twin.words))
+        if not twin.grown:  # room is told a cycle later, as nothing is written so soon
+            assert (world.get("space"), world.get("spare")) == (twin.space > 0, twin.space > 1)
+        twin.check(world.get("data"))
+        twin.tick(word, read, free=free, rewind=rewind)
+        twin.words.extend(held)
+        twin.grown = bool(held)
+        await world.tick()
+
+    async def write(twin, word):
+        parts = config.weight_width // config.memory_width
+        for part in range(parts):
+            world.set("part", part)
+            world.set("lanes", (1 << config.memory_width // 16) - 1)
+            world.set("part_data", word >> part * config.memory_width & (1 << config.memory_width) - 1)
+            world.set("complete", part == parts - 1)
+            await tick(twin, word=word if part == parts - 1 else None)
+        world.set("lanes", 0)
+        world.set("complete", 0)
+
+    async def go_back(twin):
+        """Nothing is there any more but what was read last."""
+        world.set("back", 1)
+        await tick(twin)
+        world.set("back", 0)
+        twin.words.clear()
+        twin.at, twin.freed = 0, []
+
+    twin = Words(config)
+    for _ in range(count):
+        size = rng.choice([depth, rng.randrange(1, depth + 1)])
+        words = [rng.getrandbits(config.weight_width) for _ in range(size)]
+        for word in words:
+            await write(twin, word)
+        await go_back(twin)
+        for _ in range(3):
+            portions = [words[a:b] for a, b in pairwise(any_cuts(rng, size))]
+            ends, busy, done = any_cuts(rng, size)[1:], rng.choice([0.3, 1]), 0
+            again, freed = rng.randrange(3), False
+            while done < size:
+                held = portions.pop(0) if portions and rng.random() < 0.3 else []
+                read, free = twin.at < len(twin.words) and rng.random() < busy, again == 0
+                rewind = read and not free and twin.at == ends[0] - done - 1
+                if rewind and freed:  # which passes are too long for
+                    read = rewind = False
+                await tick(twin, held=held, read=read, free=read and free, rewind=rewind)
+                again -= rewind
+                freed = read and free
+                done += freed
+                if done == ends[0]:
+                    ends.pop(0)
+                    again = rng.randrange(3)
+            for _ in range(FREE + twin.groups):
+                await tick(twin)
+            await go_back(twin)
 
 
 async def levels(world, config, seed, count):
@@ -144,6 +237,16 @@ def test_weight_words_in_one_part():
     in_amaranth(WeightQueue(config), weight_words, config, 1, 100)
 
 
+def test_words_in_banks():
+    in_amaranth(WeightQueue(SIGNS), weight_words, SIGNS, 4, 300)
+
+
+@pytest.mark.parametrize("config", [SIGNS, Config(simd=16, weight_depth=4, sign_depth=4)],
+                         ids=["four groups", "one"])
+def test_words_that_stay(config):
+    in_amaranth(WeightQueue(config), words_that_stay, config, 5, 12)
+
+
 def test_levels():
     in_amaranth(LevelQueue(CONFIG), levels, CONFIG, 0, 1000)
 
@@ -158,10 +261,16 @@ async def any_levels(dut):
     await levels(await Verilog.begin(dut), CONFIG, 3, 500)
 
 
-@pytest.mark.parametrize("unit", [WeightQueue, LevelQueue])
-def test_verilog(unit, tmp_path):
-    test = {WeightQueue: "any_weight_words", LevelQueue: "any_levels"}[unit]
-    assert simulate(unit(CONFIG), __name__, tmp_path, only=test) == 1
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def any_words_that_stay(dut):
+    await words_that_stay(await Verilog.begin(dut), SIGNS, 6, 12)
+
+
+@pytest.mark.parametrize(("unit", "config", "test"), [
+    (WeightQueue, CONFIG, "any_weight_words"), (LevelQueue, CONFIG, "any_levels"),
+    (WeightQueue, SIGNS, "any_words_that_stay")])
+def test_verilog(unit, config, test, tmp_path):
+    assert simulate(unit(config), __name__, tmp_path, only=test) == 1
 
 
 @pytest.mark.parametrize(("unit", "name"), [(WeightQueue, "weight_depth"),

@@ -121,6 +121,9 @@ def sums_of(words, keep, weights, layer, config):
                       for word in weights], object)
     a = numbers(words, lanes, fixed=fixed) * keep[..., None]
     w = numbers(split, lanes, fixed=fixed)
+    if layer["feed"] == Feed.PLANES:  # each is worth twice the one behind it
+        planes = np.arange(layer["height"])[::-1].repeat(len(words) // layer["height"])
+        a = a << planes[:, None, None]
     return np.einsum("npl,ncl->pc", a, w)[:, :layer["channels"]]
 
 
@@ -161,6 +164,20 @@ class Results:
                     self.planes(place, row)
                     place += config.simd // 8
                 self._row, self._window = [], None if closes else row
+
+    def take_signs(self, sums, levels, at):
+        """Sums of all pixels of a pass that makes bits by groups; each channel has one level."""
+        layer, config = self._layer, self._config
+        assert not (sums % 2).any()
+        bits = (sums // 2 + np.array(levels)[:, 0] >= 0).astype(int)
+        if layer["pool"]:
+            bits = bits.reshape(-1, layer["pixels"] + 1, config.pe).max(1)
+            if self._window is not None:
+                bits = np.maximum(bits, self._window)
+            self._window = None if at.flags["window_last"] else bits
+        if self._window is None:
+            for index, row in enumerate(bits.tolist()):
+                self.planes(at.output + index * config.simd // 8, row)
 
     def planes(self, place, row):
         layer, config = self._layer, self._config
@@ -215,7 +232,10 @@ def run(layer, walks, config, inputs, outputs, weights, levels):
             if not fixed and not at.first(Loop.PART):
                 of_pass = [[serial_level(of[0], at.turns[Loop.PART][1], config), *of[1:]]
                            for of in of_pass]
-            results.take(sums[:pixels], of_pass, at)
+            if layer["activation"] == Activation.SIGN:
+                results.take_signs(sums[:1 if layer["single"] else config.p], of_pass, at)
+            else:
+                results.take(sums[:pixels], of_pass, at)
         if flags["group_last"] and flags["part_last"]:
             parts = at.turns[Loop.PART][1] if fixed else 1
             weight += parts * size

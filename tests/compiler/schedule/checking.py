@@ -8,7 +8,7 @@ from hdl.config import Config
 from tests.compiler.schedule.machine import Machine
 
 
-__all__ = ["CONFIGS", "PICTURE_CONFIGS", "check"]
+__all__ = ["CONFIGS", "PICTURE_CONFIGS", "SIGN_CONFIGS", "check"]
 
 
 CONFIGS = [
@@ -26,6 +26,17 @@ PICTURE_CONFIGS = [
     Config(simd=8, p=4, weight_depth=512),
     Config(simd=16, pe=16, p=2, fixed_pe=2),
     Config(simd=64, pe=8, fixed_pe=8, p=1, sum_width=32),
+]
+# With bits by groups, and weights that stay where they fit: all of them, few, and none.
+SIGN_CONFIGS = [
+    Config(p=4, pe=16, simd=16, fixed_pe=8, binary_width=13, weight_depth=4096, sign_depth=64),
+    Config(p=2, pe=8, simd=32, binary_width=14, weight_depth=1024, sign_depth=256),
+    Config(p=4, pe=32, simd=32, fixed_pe=8, binary_width=14, fixed_width=24, weight_depth=512,
+           sign_depth=20),
+    Config(p=1, pe=32, simd=64, fixed_pe=8, binary_width=15, fixed_width=26, weight_depth=64,
+           sign_depth=8),
+    Config(p=8, pe=16, simd=16, fixed_pe=8, binary_width=13, weight_depth=1024, sign_depth=64,
+           memory_depth=4096),
 ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from compiler.schedule.image import Image
 from hdl.fixed import rescale
 from hdl.isa import (
+    GROUP,
     LAYER_HALVES,
     WALK_HALVES,
     Activation,
@@ -45,9 +46,11 @@ class Machine:
         self.memory = np.random.default_rng(seed).integers(0, 256, octets, np.uint8)
         self.program = np.frombuffer(parts.program, "<u2")
         self.layers, self.weights, self.levels = deque(), [], []
+        self.signs, self.signed = [], 0  # levels that stay, and how many this frame has used
         self.left = []  # the memory, when each layer of the last frame had ended
         self.wants, self.on_want = 0, None
-        self.carry_out(np.frombuffer(parts.resident, "<u2"))
+        self.held, self.shown = [], 0  # weights that stay, and how many this frame has
+        self.carry_out(np.frombuffer(parts.resident, "<u2"), first=True)
 
     def run(self):
         """One frame."""
@@ -63,7 +66,7 @@ class Machine:
 
     # Packets
 
-    def carry_out(self, halves):
+    def carry_out(self, halves, *, first=False):
         engine = self.engine()
         depths = {id(self.layers): 1, id(self.weights): self.config.weight_depth,
                   id(self.levels): self.config.level_depth}
@@ -100,6 +103,13 @@ class Machine:
                     put(self.layers, data)
                 case Opcode.STORE:
                     self.write(begin, data)
+                case Opcode.HELD:
+                    assert self.shown + count <= len(self.held), "words are not there"
+                    self.weights += self.held[self.shown:self.shown + count]
+                    self.shown += count
+                case Opcode.SIGNS:
+                    self.signs += np.frombuffer(data, "<i2").tolist()
+                    assert len(self.signs) <= self.config.sign_depth * GROUP
                 case Opcode.LEVELS | Opcode.LEVELS_WIDE:
                     for level in np.frombuffer(data, "<i2" if opcode is Opcode.LEVELS else "<i4"):
                         put(self.levels, int(level))
@@ -110,6 +120,9 @@ class Machine:
                         put(self.weights, data[index * octets:(index + 1) * octets])
         next(engine)
         assert at == len(halves), "something follows END"
+        if first and self.config.signs:
+            self.held, self.weights = self.weights, []
+        self.shown = self.signed = 0
         left = len(self.layers) + len(self.weights) + len(self.levels)
         assert left == 0, "something is left over"
 
@@ -122,6 +135,7 @@ class Machine:
             Opcode.LEVELS: count,
             Opcode.LEVELS_WIDE: 2 * count,
             Opcode.STORE: count,
+            Opcode.SIGNS: count,
         }.get(opcode, 0)
 
     # Layers
@@ -146,23 +160,30 @@ class Machine:
         fixed, parts = layer["fixed"], walk[Loop.PART]["count"]
         passes = layer["height"] * layer["depth"] * layer["taps"]
         tile_loops = [Loop.ACROSS, Loop.DOWN, Loop.COLUMN, Loop.ROW]
+        signs = layer["activation"] == Activation.SIGN
+        assert not signs or passes <= layer["segment"], "bits are made of one segment"
         used, sums = 0, 0  # words of earlier parts of this pixel; sums of earlier planes
         while True:
             last = {loop: turns[loop] == walk[loop]["count"] - 1 for loop in list(Loop)[:-1]}
             pixels = 1 if layer["single"] else (
-                layer["pixels"] + 1 if last[Loop.ACROSS] else self.config.p)
+                layer["pixels"] + 1 if last[Loop.ACROSS] and not signs else self.config.p)
             words, counts = self.words_of(layer, place)
             ends = all(last[loop] for loop in tile_loops)
             frees = ends and (fixed or last[Loop.PART])  # words are used for the last time
             made = yield from self.sums_of(words[:pixels], counts[:pixels], fixed,
                                            0 if frees else used, passes, frees)
             sums = made if fixed or turns[Loop.PART] == 0 else 2 * sums + made
-            if fixed or last[Loop.PART]:
+            if signs:
+                window_ends = last[Loop.ACROSS] and last[Loop.DOWN]
+                self.harvest_signs(results, layer, sums, place.output, window_ends)
+            elif fixed or last[Loop.PART]:
                 self.harvest(results, layer, sums, place.output, turns[Loop.PART] * fixed,
                              parts if fixed else 1, all(last[loop] for loop in tile_loops[:2]),
                              1 if fixed else parts)
             used = (used + passes) % (passes * parts) if fixed and not frees else 0
-            if ends and last[Loop.PART]:
+            if ends and signs:
+                self.signed += layer["channels"]
+            elif ends and last[Loop.PART]:
                 count = layer["channels"] * layer["stride"] * (parts if fixed else 1)
                 del self.levels[:count]
             if all(last.values()):
@@ -187,7 +208,7 @@ class Machine:
             address, slot = source // p, source % p
             at = pixel + tap
             match layer["feed"]:
-                case Feed.CHAIN:
+                case Feed.CHAIN | Feed.PLANES:
                     address, slot = address + (slot + at) // p, (slot + at) % p
                 case Feed.WHOLE:
                     assert slot == 0
@@ -201,7 +222,11 @@ class Machine:
         words, counts = np.concatenate(words, 1), np.concatenate(counts, 1)
         outside = 0x80 if layer["zero"] else 0
         words = np.where(counts[..., np.newaxis], words, np.uint8(outside))
-        return words, counts if layer["skip"] else np.ones_like(counts)
+        counts = counts if layer["skip"] else np.ones_like(counts)
+        if layer["feed"] == Feed.PLANES:
+            worth = 1 << np.arange(layer["height"])[::-1]
+            counts = counts * np.repeat(worth, layer["depth"] * layer["taps"])
+        return words, counts
 
     def sums_of(self, words, counts, fixed, first, passes, frees):
         """Sums (pixels, channels) with the weights from number ``first`` of the queue on."""
@@ -222,6 +247,16 @@ class Machine:
             if frees:
                 del self.weights[:len(weights)]
         return total
+
+    def harvest_signs(self, results, layer, sums, output, window_ends):
+        """Make bits of the sums of a pass, of all pixels, and write them."""
+        levels = np.array(self.signs[self.signed:self.signed + layer["channels"]])
+        assert len(levels) == layer["channels"] == self.config.pe, "a level is not there"
+        halves, most = sums // 2, 1 << self.config.binary_width - 1
+        assert (sums == 2 * halves).all()
+        assert np.abs(halves).max() < most, "a sum overflows"
+        for place, octets in results.take_signs(halves + levels >= 0, output, window_ends):
+            self.write(place % len(self.memory), octets)
 
     def harvest(self, results, layer, sums, output, part, parts, window_ends, planes):
         """Make results of the sums of a pass, which are of so many planes, and write them."""
@@ -304,6 +339,18 @@ class Results:
                 writes += self._written(values, place)
             place += 0 if layer["pool"] else self._apart(len(values))
         return writes
+
+    def take_signs(self, bits, place, window_ends):
+        """Return what a pass writes whose bits, (pixels, channels), leave by groups, likewise."""
+        layer = self._layer
+        if layer["pool"]:
+            windows = bits.reshape(-1, layer["pixels"] + 1, bits.shape[1]).any(1)
+            bits = windows if self._joined is None else self._joined | windows
+            self._joined = None if window_ends else bits
+            if not window_ends:
+                return []
+        return [write for at, row in enumerate(bits.astype(int))
+                for write in self._written(row, place + at * self._config.simd // 8)]
 
     def _apart(self, count):
         """Octets from a pixel of ``count`` values to the next."""

@@ -16,7 +16,7 @@ from hdl.config import Config
 from hdl.isa import Opcode
 from tests.compiler.codegen.networks import networks
 from tests.compiler.frontends.real_data import shared
-from tests.compiler.schedule.checking import CONFIGS, PICTURE_CONFIGS, check
+from tests.compiler.schedule.checking import CONFIGS, PICTURE_CONFIGS, SIGN_CONFIGS, check
 from tests.compiler.schedule.choosing import any_choice, stored_octets
 from tests.compiler.schedule.joins import Joins, random_joined_network
 from tests.compiler.schedule.pictures import random_picture_network, random_pictures
@@ -24,7 +24,7 @@ from tests.sim.networks import random_frames
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(network=networks(), config=st.sampled_from(CONFIGS), limit=st.sampled_from([None, 0, 3000]))
+@given(network=networks(), config=st.sampled_from(CONFIGS + SIGN_CONFIGS), limit=st.sampled_from([None, 0, 3000]))
 def test_any_network(network, config, limit):
     graph, frames = network
     plan = schedule(graph, config, resident_limit=limit)
@@ -33,7 +33,7 @@ def test_any_network(network, config, limit):
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-@given(seed=st.integers(0, 2**32 - 1), config=st.sampled_from(PICTURE_CONFIGS),
+@given(seed=st.integers(0, 2**32 - 1), config=st.sampled_from(PICTURE_CONFIGS + SIGN_CONFIGS),
        limit=st.sampled_from([None, None, 0, 3000]))
 def test_any_picture_network(seed, config, limit):
     rng = np.random.default_rng(seed)
