@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from compiler.ir import Binary, Fixed, Sum, value_range
 from compiler.schedule.layout import Layout, Placement, flipped
+from compiler.schedule.unfold import Unfold
 from hdl.isa import Feed, Target
 
 
@@ -34,8 +35,9 @@ def layouts(draw, only=None):
     channels = draw(st.sampled_from([1, 3, 4, 5, 31, 32, 33, 70]))
     picture = draw(st.booleans())
     p, simd = draw(WORDS)
-    feeds = [Feed.CHAIN, *[Feed.WHOLE, Feed.GROUP] * (picture and target is Target.OCTETS)]
-    feed = draw(st.sampled_from(feeds))
+    feeds = {Target.OCTETS: [Feed.CHAIN, Feed.WHOLE, Feed.GROUP],
+             Target.PLANES: [Feed.CHAIN, Feed.PLANES]} if picture else {}
+    feed = draw(st.sampled_from(feeds.get(target, [Feed.CHAIN])))
     return Layout(type=kind, shape=(draw(size), draw(size), channels) if picture else (channels,),
                   target=target, p=p, simd=simd, feed=feed,
                   border=draw(st.integers(0, 4)) if picture else 0,
@@ -92,7 +94,33 @@ def test_words_lie_where_the_layout_says(layout, seed):
             value >> bit & 1 for bit in range(layout.planes)]
         for plane, bit in enumerate(planes):
             place = at + plane * layout.blocks * layout.address
+            if layout.feed is Feed.PLANES:  # the highest is the first, and has all rows of a line
+                place = at + (layout.planes - 1 - plane) * layout.line // layout.planes
             assert data[place + lane // 8] >> lane % 8 & 1 == bit
+
+
+@given(bits=st.integers(1, 8), channels=st.sampled_from([1, 3, 4]),
+       words=st.sampled_from([(2, 32), (4, 16), (1, 64)]), kernel=st.sampled_from([(1, 1), (2, 3)]),
+       pads=st.sampled_from([(0, 0, 0, 0), (1, 2, 0, 1)]), seed=st.integers(0, 2**32 - 1))
+def test_windows_by_planes(bits, channels, words, kernel, pads, seed):
+    """A pass reads a word of each pixel, plane by plane, and adds to twice what it has."""
+    p, simd = words
+    unfold = Unfold((4, 5, channels), kernel, (1, 1), pads)
+    layout = Layout(type=Fixed(bits, signed=False), shape=unfold.made, target=Target.PLANES, p=p,
+                    simd=simd, feed=Feed.PLANES, unfold=unfold)
+    x = np.random.default_rng(seed).integers(0, 1 << bits, unfold.shape)
+    data = layout.pack(x)
+    assert (layout.unpack(data) == x).all()
+    assert len(data) == layout.octets
+    height, width, depth = unfold.made
+    windows = np.zeros((height, layout.blocks * p, layout.depth * simd), int)
+    octets = np.frombuffer(data, np.uint8).reshape(height, bits, layout.depth, -1, simd // 8)
+    for plane in range(bits):
+        lanes = np.unpackbits(octets[:, plane], axis=-1, bitorder="little")
+        windows = 2 * windows + lanes.transpose(0, 2, 1, 3).reshape(windows.shape)
+    # Lanes without a channel, and pixels behind the last, are 0.
+    assert (windows[:, :width, layout.lane_of] == unfold.windows(x)).all()
+    assert windows.sum() == unfold.windows(x).sum()
 
 
 @given(width=st.integers(1, 9), border=st.integers(0, 4), p=st.sampled_from([1, 2, 4]),

@@ -75,6 +75,14 @@ def test_weights(fixed):
         == (Opcode.RESIDENT_FIXED if fixed else Opcode.RESIDENT, 4, 99, 2)
 
 
+def test_what_stays():
+    told = make.held(4095)
+    assert (told.opcode, told.count, told.address, len(told)) == (Opcode.HELD, 4095, 0, 2)
+    packet = make.signs(np.array([-32768, 32767, -1]))
+    assert (packet.opcode, packet.count) == (Opcode.SIGNS, 3)
+    assert packet.halves.tobytes() == b"\x00\x80\xff\x7f\xff\xff"
+
+
 @given(address=st.integers(0, 100), data=st.binary(max_size=40_000),
        octets=st.sampled_from([4, 8, 16]))
 def test_store(address, data, octets):

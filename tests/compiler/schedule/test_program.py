@@ -3,11 +3,12 @@ import pytest
 
 from compiler.schedule import packets as make
 from compiler.schedule.places import Room
-from compiler.schedule.program import Writer, joined
+from compiler.schedule.program import Writer, hold, joined
 from compiler.schedule.residency import Choice, Run
 from compiler.schedule.tiles import Tile
 from hdl.config import Config
-from hdl.isa import Opcode
+from hdl.isa import Opcode, Target
+from tests.compiler.schedule.single import between, bits_conv, bits_dense
 
 
 CONFIG = Config(weight_depth=16, level_depth=64)
@@ -73,6 +74,47 @@ def test_a_tile_that_does_not_fit(room):
     assert told(writer.program) == [("LEVELS", 8), (kind, 16), ("LAYER", "layer0"), (kind, 16),
                                     (kind, 8)]
     assert [packet.address for packet in writer.program[1::2]][:1] == [0 if room is None else 8]
+
+
+def held_layers(config):
+    """A layer whose bits leave by groups, between two others."""
+    layers = [between(task, fixed, config, reader) for task, fixed, reader in [
+        (bits_conv(count=1), True, None),
+        (bits_dense(40, 64, count=1), False, bits_dense(64, 4)), (bits_dense(), False, None)]]
+    assert [lowered.signs for lowered in layers] == [False, True, False]
+    assert layers[1].target is Target.BITS
+    return layers
+
+
+def test_what_stays():
+    """All weights come before the first frame, and with them levels of bits by groups; others are
+    of the program, ahead of the layer that they are for."""
+    config = Config(weight_depth=1 << 14, level_depth=64, sign_depth=64)
+    sizes = [(3, 8), (4500, 4096 + 8), (2, 16)]  # words, and levels, of a tile
+    own = [[tile(words, levels) for _ in range(2)] for words, levels in sizes]
+    own[2] = [tile(2, 16) for _ in range(3)]
+    layers = [(layer(f"layer{at}"), lowered, tiles)
+              for at, (lowered, tiles) in enumerate(zip(held_layers(config), own, strict=True))]
+    resident, program = hold(config, layers)
+    assert told(resident) == [
+        ("FIXED", 6),
+        ("WEIGHTS", 4095), ("WEIGHTS", 4095), ("WEIGHTS", 810), ("SIGNS", 4095), ("SIGNS", 4095),
+        ("SIGNS", 18), ("WEIGHTS", 6)]
+    assert told(program) == [
+        ("LEVELS", 16), ("HELD", 6), ("LAYER", "layer0"),
+        ("HELD", 4095), ("HELD", 4095), ("HELD", 810), ("LAYER", "layer1"),
+        ("LEVELS", 32), ("HELD", 4), ("LAYER", "layer2"), ("LEVELS", 16), ("HELD", 2)]
+
+    def data(packets, *opcodes):
+        return b"".join(packet.halves.tobytes() for packet in packets if packet.opcode in opcodes)
+
+    every = [of for tiles in own for of in tiles]
+    assert data(resident, Opcode.WEIGHTS, Opcode.FIXED) == b"".join(
+        of.weights.tobytes() for of in every)
+    assert data(resident, Opcode.SIGNS) == b"".join(
+        of.levels.astype("<i2").tobytes() for of in own[1])
+    assert data(program, Opcode.LEVELS) == b"".join(
+        of.levels.astype("<i2").tobytes() for of in own[0] + own[2])
 
 
 def test_joined():
