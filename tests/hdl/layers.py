@@ -4,8 +4,8 @@ from hdl.isa import Activation, Feed, Layer, Loop, Target, Walk
 from tests.hdl.twins import any_levels, fields
 
 
-__all__ = ["KINDS", "any_counts", "any_layer", "any_queued", "any_results", "any_signs", "any_walks",
-           "walk"]
+__all__ = ["KINDS", "any_counts", "any_layer", "any_queued", "any_results", "any_signs",
+           "any_walks", "walk"]
 
 
 KINDS = ["bits", "pool", "octets", "levels", "rescale", "planes", "sums"]

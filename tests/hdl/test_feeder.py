@@ -199,8 +199,10 @@ async def some(board, steps, haste, *, goes_on=False):
 
 SIGNS = Config(p=4, simd=16, memory_depth=64, sign_depth=8)
 CONFIGS = {"2": CONFIG, "planes": SIGNS,
-           "planes of one pixel": Config(p=1, simd=32, memory_depth=64, sign_depth=8), "1": Config(p=1, simd=32, memory_depth=64),
-           "4": Config(p=4, simd=8, memory_depth=64), "any depth": Config(simd=16, memory_depth=40)}
+           "planes of one pixel": Config(p=1, simd=32, memory_depth=64, sign_depth=8),
+           "1": Config(p=1, simd=32, memory_depth=64),
+           "4": Config(p=4, simd=8, memory_depth=64),
+           "any depth": Config(simd=16, memory_depth=40)}
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

@@ -133,7 +133,8 @@ async def words_that_stay(world, config, seed, count):
     """Words are written once, as many as there is room for or fewer; then, frame by frame, they are
     there in any portions, some read again and again. Other words come between such programs."""
     rng, depth = random.Random(seed), config.weight_depth
-    for name in ("part", "lanes", "part_data", "complete", "read", "free", "rewind", "held", "back"):
+    for name in ("part", "lanes", "part_data", "complete", "read", "free", "rewind", "held",
+                 "back"):
         world.set(name, 0)
 
     async def tick(twin, *, word=None, held=(), read=False, free=False, rewind=False):
@@ -151,11 +152,12 @@ async def words_that_stay(world, config, seed, count):
         await world.tick()
 
     async def write(twin, word):
-        parts = config.weight_width // config.memory_width
+        width = config.memory_width
+        parts = config.weight_width // width
         for part in range(parts):
             world.set("part", part)
-            world.set("lanes", (1 << config.memory_width // 16) - 1)
-            world.set("part_data", word >> part * config.memory_width & (1 << config.memory_width) - 1)
+            world.set("lanes", (1 << width // 16) - 1)
+            world.set("part_data", word >> part * width & (1 << width) - 1)
             world.set("complete", part == parts - 1)
             await tick(twin, word=word if part == parts - 1 else None)
         world.set("lanes", 0)

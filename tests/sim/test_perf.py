@@ -49,6 +49,11 @@ CONFIGS = {
     "signs": Config(p=4, pe=16, simd=16, fixed_pe=8, memory_depth=2048, weight_depth=1024,
                     sign_depth=64, binary_width=13),
 }
+# Pixels that share weights have words of four octets and more; eight groups are the most.
+BY_SIGNS = [Config(p=2, pe=8, simd=32, memory_depth=2048, weight_depth=1024, sign_depth=64,
+                   binary_width=13),
+            Config(p=1, pe=64, simd=64, fixed_pe=4, memory_depth=2048, weight_depth=256,
+                   sign_depth=64, binary_width=14, fixed_width=24)]
 WIDE = Config(p=16, pe=16, simd=16, fixed_pe=16, memory_depth=2048, binary_width=9)
 
 
@@ -129,6 +134,13 @@ def test_random_pictures_other_config(seed):
 @pytest.mark.parametrize("seed", range(30))
 def test_random_pictures_by_signs(seed):
     check_pictures(CONFIGS["signs"], seed)
+
+
+@pytest.mark.parametrize("config", BY_SIGNS, ids=["2x8x32", "1x64x64"])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_by_signs(config, seed):
+    check_random(config, seed)
+    check_pictures(config, seed)
 
 
 @pytest.mark.parametrize("config", [

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -6,7 +7,8 @@ from compiler.errors import UserError
 from compiler.ir import Fixed
 from compiler.schedule.lower import lower, weight_octets
 from hdl.config import Config
-from hdl.isa import Activation, Target
+from hdl.isa import Activation, Feed, Target
+from tests.compiler.schedule.checking import SIGN_CONFIGS
 from tests.compiler.schedule.single import bits_conv, bits_dense, shaped_output
 
 
@@ -67,6 +69,92 @@ def test_passes(task, config, shared, passes):
     lowered = lowered_for(task, Target.BITS, config)
     assert (lowered.shared, lowered.passes) == (shared, passes)
     assert lowered.cycles >= passes * lowered.words
+
+
+SIGNS = SIGN_CONFIGS[2]  # 4 x 32 x 32
+
+
+@pytest.mark.parametrize(("task", "signs", "passes"), [
+    (bits_dense(count=1), True, 1),
+    (bits_conv((10, 11, 48)), True, 8 * 3),
+    (bits_conv((10, 11, 48), stride=(1, 2)), True, 8 * 5),
+    (bits_conv((10, 11, 48), pool=((2, 2), (2, 2))), True, 4 * 2 * 2),
+    (bits_conv((10, 12, 48), pool=((2, 2), (2, 2))), True, 4 * 2 * 3),
+    (bits_conv((10, 12, 48), pool=((3, 1), (1, 1))), True, 6 * 3 * 3),
+    (bits_conv((10, 10, 48), pool=((1, 4), (2, 4))), True, 4 * 1 * 2),
+    (bits_conv((10, 12, 48), pool=((2, 2), (2, 1))), False, 4 * 9 * 2),     # windows overlap
+    (bits_conv((10, 12, 48), pool=((2, 3), (2, 3))), False, 4 * 3 * 2),     # and do not divide
+    (bits_conv((10, 12, 48), pool=((2, 2), (2, 2)), stride=(1, 2)), False, 4 * 2 * 4),
+    (bits_conv((10, 12, 48), count=3), False, 8 * 3),
+    (bits_conv((10, 12, 48), kind=Fixed(2, signed=False)), False, 2 * 8 * 3),
+    (bits_conv((10, 12, 48), bits=2), False, 4 * 8 * 10),
+    (bits_conv((10, 11, 368), channels=8), False, 8 * 3),                   # two segments
+], ids=["dense", "row", "stride", "pool", "even", "tall", "four", "overlap", "three", "apart",
+        "levels", "planes", "fixed", "segments"])
+def test_bits_by_groups(task, signs, passes):
+    target = Target.PLANES if task.layer.activation.count == 3 else Target.BITS
+    lowered = lowered_for(task, target, SIGNS)
+    assert (lowered.signs, lowered.passes) == (signs, passes)
+    assert not lowered_for(task, target, replace(SIGNS, sign_depth=0)).signs
+
+
+@pytest.mark.parametrize(("target", "border", "signs"), [
+    (Target.BITS, 0, True), (Target.BITS, 4, True), (Target.BITS, 1, False),
+    (Target.OCTETS, 0, False)])
+def test_bits_by_groups_are_whole_addresses(target, border, signs):
+    task = bits_conv((10, 11, 48))
+    lowered = lower(task, False, task.reads(False, SIGNS, of_host=False),
+                    shaped_output(task, SIGNS, target, border=border), SIGNS)
+    assert lowered.signs == signs
+
+
+WINDOWS = bits_conv((9, 9, 3), kind=BYTES)
+
+
+def windows_for(task, config, target, **choices):
+    """A layer that reads windows, which are pixels of 27 channels."""
+    return lower(task, False, task.reads_windows(config),
+                 shaped_output(task, config, target, **choices), config)
+
+
+def test_windows_are_pixels():
+    lowered = windows_for(WINDOWS, SIGNS, Target.BITS)
+    assert (lowered.signs, lowered.source.feed, lowered.source.shape) == (
+        True, Feed.PLANES, (7, 7, 27))
+    assert (lowered.kernel, lowered.depth, lowered.words) == ((8, 1), 1, 8)
+    assert (lowered.plane_passes, lowered.passes) == (1, 7 * 2)
+    assert WINDOWS.unit_for(lowered.source) is False
+    # The windows of another convolution are no use to it.
+    assert bits_conv((9, 9, 3), (2, 2), kind=BYTES).unit_for(lowered.source) is None
+
+
+@pytest.mark.parametrize(("task", "config"), [
+    (bits_conv(), SIGNS), (bits_conv(kind=Fixed(4)), SIGNS),
+    (bits_conv(kind=BYTES, bits=2), SIGNS), (bits_conv(kind=BYTES, groups=4), SIGNS),
+    (bits_dense(kind=BYTES, count=1), SIGNS), (WINDOWS, Config()),
+], ids=["bits", "signed", "weights", "groups", "dense", "gateware"])
+def test_windows_that_cannot_be_pixels(task, config):
+    assert task.reads_windows(config) is None
+
+
+@pytest.mark.parametrize(("task", "config", "target", "choices", "message"), [
+    (WINDOWS, SIGNS, Target.OCTETS, {},
+     ("Node 'sums' must leave a bit for each sum, in whole addresses, as it reads windows, "
+      "not OCTETS")),
+    (WINDOWS, SIGNS, Target.BITS, {"border": 1},
+     ("Node 'sums' must leave a bit for each sum, in whole addresses, as it reads windows, "
+      "not BITS")),
+    (bits_conv((9, 9, 3), kind=BYTES, count=None), SIGNS, Target.SUMS, {},
+     ("Node 'sums' must leave a bit for each sum, in whole addresses, as it reads windows, "
+      "not SUMS")),
+    (WINDOWS, replace(SIGNS, binary_width=9), Target.BITS, {},
+     "Node 'sums': half sums of all planes of a window must be below 256, not 4080"),
+    (bits_conv((9, 9, 3), kind=BYTES), replace(SIGNS, binary_width=12), Target.BITS, {},
+     "Node 'sums': half sums of all planes of a window must be below 2048, not 4080"),
+], ids=["octets", "border", "sums", "narrow", "just"])
+def test_impossible_windows(task, config, target, choices, message):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        windows_for(task, config, target, **choices)
 
 
 def test_weights_of_a_tile():

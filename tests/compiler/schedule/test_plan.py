@@ -13,7 +13,7 @@ from compiler.schedule import packets as make
 from compiler.schedule.plan import draft, schedule
 from compiler.workload import open_workload
 from hdl.config import Config
-from hdl.isa import Opcode
+from hdl.isa import Feed, Opcode
 from tests.compiler.codegen.networks import networks
 from tests.compiler.frontends.real_data import shared
 from tests.compiler.schedule.checking import CONFIGS, PICTURE_CONFIGS, SIGN_CONFIGS, check
@@ -285,6 +285,91 @@ def test_cnv():
     assert [lowered.fixed for lowered in plan.layers] == [True] + [False] * 8
     assert stored_octets(plan) > 12_000
     check(work.graph, work.samples(1).x, plan)
+
+
+def windows_pooled(rng):
+    """A picture of octets, whose windows may be pixels, then layers of bits."""
+    nodes = list(picture("windows", {"weights": rng.choice([-1, 1], (32, 3, 3, 3))},
+                         {"kernel": (2, 2), "stride": (2, 2)}, shape=(12, 11, 3),
+                         kind=Fixed(8, signed=False)).nodes)
+    nodes += [Conv(name="next", inputs=("pool",), bits=1, pads=(1, 1, 1, 1),
+                   weights=rng.choice([-1, 1], (32, 3, 3, 32))),
+              Threshold(name="made", inputs=("next",), levels=rng.integers(-9, 9, (32, 1))),
+              Conv(name="last", inputs=("made",), bits=1,
+                   weights=rng.choice([-1, 1], (4, 1, 1, 32)))]
+    return Graph(tuple(nodes), name="windows"), rng.integers(0, 256, (2, 12, 11, 3))
+
+
+def told(plan):
+    """Opcodes of a program, and whether each layer leaves bits by groups."""
+    return ({packet.opcode for packet in plan.program},
+            [lowered.signs for lowered in plan.layers])
+
+
+def test_weights_stay_where_all_fit():
+    graph, frames = windows_pooled(np.random.default_rng(0))
+    plan = schedule(graph, SIGN_CONFIGS[0])
+    assert [lowered.source.feed for lowered in plan.layers] == [Feed.PLANES, Feed.CHAIN, Feed.CHAIN]
+    assert told(plan) == ({Opcode.LEVELS, Opcode.HELD, Opcode.LAYER, Opcode.END},
+                          [True, True, False])
+    assert {packet.opcode for packet in plan.resident} == {Opcode.WEIGHTS, Opcode.SIGNS, Opcode.END}
+    assert plan.streamed_octets == 0
+    assert plan.resident_octets == sum(
+        2 * len(packet.halves) for packet in plan.resident if packet.opcode is Opcode.WEIGHTS)
+    check(graph, frames, plan)
+
+
+@pytest.mark.parametrize("depth", [{"weight_depth": 32}, {"sign_depth": 7}], ids=repr)
+def test_weights_that_do_not_all_fit(depth):
+    """Then nothing stays, no bits leave by groups, and the results are the same."""
+    graph, frames = windows_pooled(np.random.default_rng(0))
+    plan = schedule(graph, replace(SIGN_CONFIGS[0], **depth))
+    opcodes, signs = told(plan)
+    assert not opcodes & {Opcode.HELD, Opcode.SIGNS}
+    assert not any(packet.opcode is Opcode.SIGNS for packet in plan.resident)
+    assert signs == [False] * 3
+    check(graph, frames, plan)
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_weights_that_just_fit(spare):
+    """Or are one too many."""
+    graph, frames = windows_pooled(np.random.default_rng(1))
+    config = replace(SIGN_CONFIGS[0], level_depth=64)
+    made = draft(graph, config)
+    words = sum(len(tile.weights) for own in made.work for tile in own)
+    groups = sum(len(tile.levels) for lowered, own in zip(made.layers, made.work, strict=True)
+                 for tile in own if lowered.signs) // 8
+    power = 1 << (words - 1).bit_length()
+    assert draft(graph, replace(config, weight_depth=power, sign_depth=groups)).holds
+    assert not draft(graph, replace(config, weight_depth=power // 2, sign_depth=groups)).holds
+    plan = schedule(graph, replace(config, sign_depth=groups + spare))
+    assert (Opcode.HELD in told(plan)[0]) == (spare == 0)
+    check(graph, frames, plan)
+
+
+@pytest.mark.parametrize("config", SIGN_CONFIGS, ids=range(len(SIGN_CONFIGS)))
+@pytest.mark.parametrize("pool", [None, ((2, 2), (2, 2)), ((3, 2), (1, 2)), ((1, 4), (2, 4)),
+                                  ((2, 2), (2, 1)), ((2, 3), (2, 3))], ids=repr)
+def test_windows_by_groups(config, pool):
+    """Windows side by side, others one by one, and no windows."""
+    rng = np.random.default_rng(len(str(pool)))
+    conv = {"weights": rng.choice([-1, 1], (32, 3, 2, 32)), "pads": (1, 0, 2, 1)}
+    graph = picture("pooled", conv, pool and dict(zip(("kernel", "stride"), pool, strict=True)),
+                    shape=(6, 9, 32))
+    # Bits of the last layer go to the host as octets, so another layer reads them.
+    graph = Graph((*graph.nodes, Conv(
+        name="last", inputs=(graph.nodes[-1].name,), bits=1,
+        weights=rng.choice([-1, 1], (4, 1, 1, 32)))), name="pooled")
+    check(graph, rng.choice([-1, 1], (2, 6, 9, 32)), schedule(graph, config))
+
+
+@pytest.mark.parametrize("style", ["bits", "planes", "octets"])
+@pytest.mark.parametrize("config", SIGN_CONFIGS, ids=range(len(SIGN_CONFIGS)))
+def test_networks_that_fork_and_join_by_groups(config, style):
+    rng = np.random.default_rng(5)
+    graph = random_joined_network(rng, style)
+    check(place_joins(graph), random_frames(rng, graph, 1), schedule(graph, config))
 
 
 def test_meta_tells_the_host():
