@@ -65,12 +65,12 @@ class Board:
         for name in ("walk", "half", "layers__payload", "layers__valid", "part", "lanes",
                      "part_data", "complete", "level_write", "level", "serve_feed",
                      "serve_drain", "read_data",
-                     *(["held", "sign_write", "back"] if config.signs else [])):
+                     *(["kept", "sign_write", "back"] if config.signs else [])):
             world.set(name, 0)
 
     async def run(self, layer, walks, queued, *, arrival=1.0, feed=1.0, drain=1.0):
         """Run a layer; ``queued`` are weight words and levels, ("weight" or "level", value), and
-        numbers of words that stay ("held").
+        numbers of words that stay ("kept").
 
         Returns its cycles. The rates are those of writes to the queues, and of the cycles in which
         the memory serves the feeder and the drain.
@@ -125,8 +125,8 @@ class Board:
             if kind == "sign":
                 yield {"sign_write": 1, "level": value & 0xFFFF}
                 continue
-            if kind == "held":
-                yield {"held": value}
+            if kind == "kept":
+                yield {"kept": value}
                 continue
             parts = config.weight_width // width
             for part in range(parts):
@@ -137,11 +137,11 @@ class Board:
         """Let a cycle pass, in which ``write`` is offered; returns whether it was taken, and
         whether a layer ended."""
         world, config = self.world, self.config
-        stays = write is not None and ("held" in write or "sign_write" in write)
+        stays = write is not None and ("kept" in write or "sign_write" in write)
         taken = write is not None and (stays or bool(
             world.get("level_space" if "level" in write else "space")))
         for name in ("lanes", "complete", "level_write",
-                     *(["held", "sign_write"] if config.signs else [])):
+                     *(["kept", "sign_write"] if config.signs else [])):
             world.set(name, 0)
         for name, value in (write if taken else {}).items():
             world.set(name, value)

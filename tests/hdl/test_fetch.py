@@ -60,8 +60,8 @@ class Queues:
             assert self.kept < config.level_depth, "a level has no place"
             self.levels.append(signed(world.get("level"), config.sum_width))
             self.kept += 1
-        if config.signs and world.get("held"):
-            self.shown.append(world.get("held"))
+        if config.signs and world.get("kept"):
+            self.shown.append(world.get("kept"))
         if config.signs and world.get("sign_write"):
             assert not world.get("level_write")
             self.signs.append(signed(world.get("level"), config.sum_width))
@@ -116,8 +116,8 @@ def any_packet(rng, config, kind):
         case "wide":
             half = 1 << config.sum_width - 1
             return make.levels(np.array([half - 1, -half, *rng.integers(-half, half, 5)]))
-        case "held":
-            return make.held(int(rng.choice([1, make.MAX_COUNT, rng.integers(1, make.MAX_COUNT)])))
+        case "kept":
+            return make.kept(int(rng.choice([1, make.MAX_COUNT, rng.integers(1, make.MAX_COUNT)])))
         case "signs":
             return make.signs(np.array([-32768, 32767, *rng.integers(-32768, 32768, 6)]))
         case "layer":
@@ -146,7 +146,7 @@ def expected_of(packets, config, memory):
             case Opcode.LEVELS | Opcode.LEVELS_WIDE:
                 kind = "<i2" if packet.opcode is Opcode.LEVELS else "<i4"
                 levels += np.frombuffer(packet.halves.tobytes(), kind).tolist()
-            case Opcode.HELD:
+            case Opcode.KEPT:
                 held.append(packet.count)
             case Opcode.SIGNS:
                 signs += np.frombuffer(packet.halves.tobytes(), "<i2").tolist()
@@ -315,7 +315,7 @@ def test_one_kind(kind):
     in_amaranth(Fetch(CONFIG), lambda world: programs(world, CONFIG, 1, 4, stall=0, kinds=[kind]))
 
 
-@pytest.mark.parametrize("kind", ["held", "signs"])
+@pytest.mark.parametrize("kind", ["kept", "signs"])
 def test_one_kind_that_stays(kind):
     in_amaranth(Fetch(SIGNS), lambda world: programs(world, SIGNS, 1, 4, stall=0, kinds=[kind]))
 

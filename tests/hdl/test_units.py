@@ -209,7 +209,7 @@ def shown_again(rng, queued):
     left, held = sum(kind == "weight" for kind, _ in queued), []
     while left:
         some = int(rng.integers(1, left + 1)) if rng.random() < 0.5 else left
-        held.append(("held", some))
+        held.append(("kept", some))
         left -= some
     return levels + held
 

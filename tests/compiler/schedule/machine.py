@@ -103,7 +103,7 @@ class Machine:
                     put(self.layers, data)
                 case Opcode.STORE:
                     self.write(begin, data)
-                case Opcode.HELD:
+                case Opcode.KEPT:
                     assert self.shown + count <= len(self.held), "words are not there"
                     self.weights += self.held[self.shown:self.shown + count]
                     self.shown += count

@@ -76,8 +76,8 @@ def test_weights(fixed):
 
 
 def test_what_stays():
-    told = make.held(4095)
-    assert (told.opcode, told.count, told.address, len(told)) == (Opcode.HELD, 4095, 0, 2)
+    told = make.kept(4095)
+    assert (told.opcode, told.count, told.address, len(told)) == (Opcode.KEPT, 4095, 0, 2)
     packet = make.signs(np.array([-32768, 32767, -1]))
     assert (packet.opcode, packet.count) == (Opcode.SIGNS, 3)
     assert packet.halves.tobytes() == b"\x00\x80\xff\x7f\xff\xff"

@@ -24,7 +24,8 @@ from tests.sim.networks import random_frames
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(network=networks(), config=st.sampled_from(CONFIGS + SIGN_CONFIGS), limit=st.sampled_from([None, 0, 3000]))
+@given(network=networks(), config=st.sampled_from(CONFIGS + SIGN_CONFIGS),
+       limit=st.sampled_from([None, 0, 3000]))
 def test_any_network(network, config, limit):
     graph, frames = network
     plan = schedule(graph, config, resident_limit=limit)
@@ -310,7 +311,7 @@ def test_weights_stay_where_all_fit():
     graph, frames = windows_pooled(np.random.default_rng(0))
     plan = schedule(graph, SIGN_CONFIGS[0])
     assert [lowered.source.feed for lowered in plan.layers] == [Feed.PLANES, Feed.CHAIN, Feed.CHAIN]
-    assert told(plan) == ({Opcode.LEVELS, Opcode.HELD, Opcode.LAYER, Opcode.END},
+    assert told(plan) == ({Opcode.LEVELS, Opcode.KEPT, Opcode.LAYER, Opcode.END},
                           [True, True, False])
     assert {packet.opcode for packet in plan.resident} == {Opcode.WEIGHTS, Opcode.SIGNS, Opcode.END}
     assert plan.streamed_octets == 0
@@ -325,7 +326,7 @@ def test_weights_that_do_not_all_fit(depth):
     graph, frames = windows_pooled(np.random.default_rng(0))
     plan = schedule(graph, replace(SIGN_CONFIGS[0], **depth))
     opcodes, signs = told(plan)
-    assert not opcodes & {Opcode.HELD, Opcode.SIGNS}
+    assert not opcodes & {Opcode.KEPT, Opcode.SIGNS}
     assert not any(packet.opcode is Opcode.SIGNS for packet in plan.resident)
     assert signs == [False] * 3
     check(graph, frames, plan)
@@ -344,7 +345,7 @@ def test_weights_that_just_fit(spare):
     assert draft(graph, replace(config, weight_depth=power, sign_depth=groups)).holds
     assert not draft(graph, replace(config, weight_depth=power // 2, sign_depth=groups)).holds
     plan = schedule(graph, replace(config, sign_depth=groups + spare))
-    assert (Opcode.HELD in told(plan)[0]) == (spare == 0)
+    assert (Opcode.KEPT in told(plan)[0]) == (spare == 0)
     check(graph, frames, plan)
 
 

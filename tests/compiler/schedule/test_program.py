@@ -101,9 +101,9 @@ def test_what_stays():
         ("WEIGHTS", 4095), ("WEIGHTS", 4095), ("WEIGHTS", 810), ("SIGNS", 4095), ("SIGNS", 4095),
         ("SIGNS", 18), ("WEIGHTS", 6)]
     assert told(program) == [
-        ("LEVELS", 16), ("HELD", 6), ("LAYER", "layer0"),
-        ("HELD", 4095), ("HELD", 4095), ("HELD", 810), ("LAYER", "layer1"),
-        ("LEVELS", 32), ("HELD", 4), ("LAYER", "layer2"), ("LEVELS", 16), ("HELD", 2)]
+        ("LEVELS", 16), ("KEPT", 6), ("LAYER", "layer0"),
+        ("KEPT", 4095), ("KEPT", 4095), ("KEPT", 810), ("LAYER", "layer1"),
+        ("LEVELS", 32), ("KEPT", 4), ("LAYER", "layer2"), ("LEVELS", 16), ("KEPT", 2)]
 
     def data(packets, *opcodes):
         return b"".join(packet.halves.tobytes() for packet in packets if packet.opcode in opcodes)

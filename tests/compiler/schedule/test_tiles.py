@@ -112,6 +112,28 @@ def test_tiles_make_the_sums_of_the_layer(drawn, config):
         assert count[layer.sums.channels:] == [0] * (lowered.made - layer.sums.channels)
 
 
+@pytest.mark.parametrize("width", [7, 8, 10, 15])
+def test_levels_of_bits_by_groups(width):
+    """Half a sum with its level is 0 or more where the sum reaches its own, for every sum and every
+    level, also one that no sum reaches, or that all do; and never where there is no channel."""
+    config = Config(p=1, simd=32, fixed_pe=1, binary_width=width, sign_depth=64)
+    fan_in, wanted = 21, np.arange(-5000, 5000, 1 if width < 10 else 7)
+    _, task = one_task(
+        lambda **names: Dense(weights=np.ones((len(wanted), fan_in), int), bits=1, **names),
+        (fan_in,), Binary(),
+        activation=lambda **names: Threshold(levels=wanted[:, np.newaxis], **names))
+    lowered = lower(task, False, task.reads(False, config, of_host=False),
+                    shaped_output(task, config, Target.BITS), config)
+    assert lowered.signs
+    levels = np.concatenate([tile.levels for tile in tiles(lowered, config)])
+    assert np.abs(levels).max() <= 1 << width - 1
+    given_ = np.arange(-fan_in, fan_in + 1, 2)
+    halves = (given_ + config.simd - fan_in) // 2  # lanes without a channel agree
+    bits = halves[:, np.newaxis] + levels >= 0
+    assert (bits[:, :len(wanted)] == (given_[:, np.newaxis] >= wanted)).all()
+    assert not bits[:, len(wanted):].any()
+
+
 @pytest.mark.parametrize("channels", [2, 30, 32, 34, 66])
 def test_what_fills_a_word_up_adds_nothing_at_a_border(channels):
     """Half the lanes without a weight are +1, in every word: each can be left out."""
