@@ -342,8 +342,8 @@ def test_weights_that_just_fit(spare):
     groups = sum(len(tile.levels) for lowered, own in zip(made.layers, made.work, strict=True)
                  for tile in own if lowered.signs) // 8
     power = 1 << (words - 1).bit_length()
-    assert draft(graph, replace(config, weight_depth=power, sign_depth=groups)).holds
-    assert not draft(graph, replace(config, weight_depth=power // 2, sign_depth=groups)).holds
+    assert draft(graph, replace(config, weight_depth=power, sign_depth=groups)).stays
+    assert not draft(graph, replace(config, weight_depth=power // 2, sign_depth=groups)).stays
     plan = schedule(graph, replace(config, sign_depth=groups + spare))
     assert (Opcode.KEPT in told(plan)[0]) == (spare == 0)
     check(graph, frames, plan)

@@ -3,7 +3,7 @@ import pytest
 
 from compiler.schedule import packets as make
 from compiler.schedule.places import Room
-from compiler.schedule.program import Writer, hold, joined
+from compiler.schedule.program import Writer, joined, keep
 from compiler.schedule.residency import Choice, Run
 from compiler.schedule.tiles import Tile
 from hdl.config import Config
@@ -95,7 +95,7 @@ def test_what_stays():
     own[2] = [tile(2, 16) for _ in range(3)]
     layers = [(layer(f"layer{at}"), lowered, tiles)
               for at, (lowered, tiles) in enumerate(zip(held_layers(config), own, strict=True))]
-    resident, program = hold(config, layers)
+    resident, program, ends = keep(config, layers)
     assert told(resident) == [
         ("FIXED", 6),
         ("WEIGHTS", 4095), ("WEIGHTS", 4095), ("WEIGHTS", 810), ("SIGNS", 4095), ("SIGNS", 4095),
