@@ -136,8 +136,13 @@ class Accelerator:
         return State(**values | {"status": _status(values["status"])})
 
     def write(self, address: int, data: bytes) -> None:
-        """Write ``data`` to the activation memory."""
+        """Write ``data`` to the activation memory, once no frame runs that another has begun."""
         _check_range(address, len(data))
+        if self._last_run is None:
+            self._last_run = self._settle().last_run
+        self._put(address, data)
+
+    def _put(self, address: int, data: bytes) -> None:
         for at in range(0, len(data), protocol.MAX_WRITE):
             self._obtain(Command.WRITE, protocol.address(address + at)
                          + data[at:at + protocol.MAX_WRITE])
@@ -168,7 +173,7 @@ class Accelerator:
                 raise HostError("The board must want every part of the input, and has ended a "
                                 "frame before; use the image that the parts were made for")
             for address, data in part:
-                self.write(address, data)
+                self._put(address, data)
             sequence = sequence % 255 + 1
             self._obtain(Command.GRANT, sequence=sequence)
         state = self._state_after(sequence)

@@ -219,6 +219,17 @@ def test_too_few_parts(board):
     assert seen[-1].startswith(b"b")
 
 
+def test_a_frame_that_was_left_ends_before_anything_is_written(board):
+    seen = wanting(board, 1)
+    board.on_run()
+    assert board.status == Status.WANTING
+    host = Accelerator(Wire(board))
+    host.write(0, b"new")
+    assert board.status == Status.READY
+    assert not seen[1].startswith(b"new")
+    assert board.memory.startswith(b"new")
+
+
 def test_too_many_parts(board):
     wanting(board, 1)
     with pytest.raises(HostError, match="^The board must want every part of the input, "):

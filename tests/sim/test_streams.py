@@ -15,8 +15,8 @@ from tests.compiler.schedule.streams import streamed_network
 from tests.sim.networks import random_frames
 
 
-# A memory of 4 KiB, and a line that is fast beside the array
-CONFIG = Config(memory_depth=512, baud=6_000_000)
+# A memory of 8 KiB, and a line that is fast beside the array
+CONFIG = Config(memory_depth=1024, baud=6_000_000)
 
 
 def run(graph, frames):
@@ -38,7 +38,7 @@ def run(graph, frames):
 def test_a_host_that_is_fast_enough(pool):
     """It is never waited for, and every count is as foretold."""
     rng = np.random.default_rng(0)
-    graph = streamed_network(rng, (72, 20, 3), channels=64, kernel=7, stride=2, pads=(3, 3, 3, 3),
+    graph = streamed_network(rng, (90, 20, 3), channels=64, kernel=11, stride=2, pads=(5, 5, 5, 5),
                              pool=pool)
     board, plan = run(graph, random_frames(rng, graph, 2))
     expected = estimate(plan)
@@ -50,7 +50,7 @@ def test_a_host_that_is_fast_enough(pool):
 def test_a_host_that_is_slow():
     """Layers wait for it; nothing else takes longer."""
     rng = np.random.default_rng(1)
-    graph = streamed_network(rng, (110, 20, 3), channels=3, kernel=3, stride=2)
+    graph = streamed_network(rng, (200, 20, 3), channels=3, kernel=3, stride=2)
     board, plan = run(graph, random_frames(rng, graph, 2))
     waited = sum(row[Cause.HOST] for row in board.counts)
     assert waited > 0
@@ -59,7 +59,7 @@ def test_a_host_that_is_slow():
 
 def test_parts_at_the_wrong_place_are_seen():
     rng = np.random.default_rng(2)
-    graph = streamed_network(rng, (110, 20, 3), channels=8, kernel=3, stride=2)
+    graph = streamed_network(rng, (200, 20, 3), channels=8, kernel=3, stride=2)
     frames = random_frames(rng, graph)
     plan = schedule(graph, CONFIG)
     first, second, *others = plan.given
