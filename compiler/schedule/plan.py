@@ -84,7 +84,8 @@ class Schedule:
             "name": self.graph.name,
             "layers": [lowered.task.name for lowered in self.layers],
             "input": {"octets": self.input.octets,
-                      "parts": [[astuple(piece) for piece in part] for part in self.given]},
+                      "parts": [[list(astuple(piece)) for piece in part]
+                                for part in self.given]},
             "output": {"address": self.output.address, "octets": self.output.octets},
         }
         return Image(self.config.hash, self.config.image_offset,

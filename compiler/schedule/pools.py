@@ -95,7 +95,7 @@ def separated(graph: Graph, pool: MaxPool, made: Threshold | Requantize, conv: C
     gone = {conv.name, made.name, pool.name}
     at = graph.nodes.index(pool)
     kept = [node for node in graph.nodes[:at] if node.name not in gone]
-    return Graph((*kept, *nodes, *graph.nodes[at + 1:]), name=graph.name)
+    return Graph((*kept, *nodes, *graph.nodes[at + 1:]), graph.name, graph.meta)
 
 
 def pooled(graph: Graph, pool: MaxPool, sums: Conv, small: Threshold | Requantize,

@@ -379,6 +379,6 @@ def test_meta_tells_the_host():
     plan = schedule(Graph((x, dense), name="small"), Config())
     assert plan.image().meta == {
         "name": "small", "layers": ["sums"],
-        "input": {"address": 0, "octets": 24}, "output": {"address": 24, "octets": 16},
+        "input": {"octets": 24, "parts": [[[0, 0, 24]]]}, "output": {"address": 24, "octets": 16},
     }
     assert (plan.input.name, plan.output.name) == ("x", "sums")
