@@ -34,6 +34,7 @@ CAUSES = {  # of a cycle: what the table calls it, and what it works at or waits
     Cause.ACTIVATIONS: ("activations", "not there yet"),
     Cause.DRAIN: ("drain", "sums to be read out"),
     Cause.PROGRAM: ("program", "a layer to begin"),
+    Cause.HOST: ("host", "more of the input"),
 }
 UNITS = {"array": "XNOR array", "fixed": "fixed-point unit"}
 RESOURCES = {"lut4": "logic cells", "ebr": "block RAM", "spram": "SPRAM", "dsp": "multipliers"}

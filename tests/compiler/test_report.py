@@ -18,7 +18,7 @@ from hdl.config import Config
 
 
 MEMORY = Memory(constants=900, tensors=60, sums=40, input=7, output=8)
-CAUSES = ["work", "weights", "activations", "drain", "program"]
+CAUSES = ["work", "weights", "activations", "drain", "program", "host"]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 STYLE = resources.files("compiler.page").joinpath("templates/style.css").read_text()
 LIGHT, DARK = (dict(re.findall(r"--([\w]+): (#[0-9a-f]{6});", block))
                for block in re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL))
-CAUSES = "work", "weights", "activations", "drain", "program"
+CAUSES = "work", "weights", "activations", "drain", "program", "host"
 HELD = "tensor", "resident", "stored"
 
 
@@ -36,7 +36,7 @@ def test_contrasts(theme):
     for paper in "paper", "card":
         for text in "ink", "soft":
             assert contrast(theme[text], theme[paper]) >= 4.5
-    for name in (*CAUSES, *HELD, "array", "fixed", "host"):
+    for name in (*CAUSES, *HELD, "array", "fixed", "other"):
         assert contrast(theme[name], theme["card"]) >= 3
     for name in HELD:
         assert contrast(theme["on"], theme[name]) >= 4.5
