@@ -26,12 +26,12 @@ from compiler.errors import ToolError
 from compiler.families import FAMILIES, Family
 from compiler.pnr_report import Timing, read_report
 from compiler.progress import Step, quiet
-from compiler.tools import cache_folder, find, run
+from compiler.tools import cache_folder, find, locked, run
 from hdl.config import Config
 from hdl.top import Accelerator
 
 
-__all__ = ["Placed", "build_bitstream"]
+__all__ = ["Placed", "build_bitstream", "find_tools", "key", "versions"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ SEEDS = 1, 2, 3, 4
 PACKAGES = "amaranth", "amaranth-boards"
 HINT = "get it with `pip install {}`"
 FORMAT = 2                        # of what is kept
+NETLIST = "netlist"               # in place of seeds, where none are tried yet
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
     """
     family = FAMILIES[board.family]
     tools = find_tools(family)
-    kept = cache_folder() / "bitstreams" / key(board, config, tools, (*seeds, slow))
+    made_by = versions(tools)
+    kept = cache_folder() / "bitstreams" / key(board, config, made_by, (*seeds, slow))
     if found := read_kept(kept):
         logger.info("taken from the cache: %s", kept)
         return found
@@ -93,14 +95,7 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
         work, made = Path(name) / "work", Path(name) / "made"
         work.mkdir()
         made.mkdir()
-        design = Accelerator(config)
-        with progress("writing RTLIL"):
-            plan = board.platform().prepare(
-                board.shell(design, config.clock_hz), "top", synth_opts=family.synthesis,
-                script_after_read=f"{COLLISIONS}\n{family.mapping}")
-            plan.extract(work)
-        with progress("synthesis (Yosys)"):
-            synthesize(tools, work, folder / "yosys.log")
+        lay_out(board, config, tools, made_by, work, folder, progress)
         used, timing, seed = place_and_route(board, config, tools, work, folder, progress, seeds,
                                              slow)
         with progress("packing the bitstream"):
@@ -115,6 +110,33 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
         shutil.rmtree(kept, ignore_errors=True)
         made.rename(kept)
     return Placed(kept / "bitstream.bin", kept / "top.v", used, timing, seed, cached=False)
+
+
+def lay_out(board: Board, config: Config, tools: Tools, made_by: Sequence[str], work: Path,
+            folder: Path, progress: Step) -> None:
+    """Fill ``work`` with the netlist of the accelerator, and with what its board demands.
+
+    They are kept, since each seed of place and route takes them. Other processes wait meanwhile.
+    """
+    family = FAMILIES[board.family]
+    kept = cache_folder() / "netlists" / f"{key(board, config, made_by, (NETLIST,))}.zip"
+    kept.parent.mkdir(exist_ok=True)
+    with locked(kept):
+        if not kept.exists():
+            with tempfile.TemporaryDirectory(prefix="work-", dir=kept.parent) as name:
+                made = Path(name) / "made"
+                with progress("writing RTLIL"):
+                    plan = board.platform().prepare(
+                        board.shell(Accelerator(config), config.clock_hz), "top",
+                        synth_opts=family.synthesis,
+                        script_after_read=f"{COLLISIONS}\n{family.mapping}")
+                    made.mkdir()
+                    plan.extract(made)
+                with progress("synthesis (Yosys)"):
+                    synthesize(tools, made, folder / "yosys.log")
+                packed = shutil.make_archive(str(Path(name) / "packed"), "zip", made)
+                Path(packed).replace(kept)
+    shutil.unpack_archive(kept, work)
 
 
 def synthesize(tools: Tools, work: Path, log: Path) -> None:
@@ -166,15 +188,19 @@ def find_tools(family: Family) -> Tools:
     )
 
 
-def key(board: Board, config: Config, tools: Tools, tries: Sequence[int]) -> str:
-    """Return a name for all that a bitstream depends on.
+def versions(tools: Tools) -> list[str]:
+    """Ask the programs on which a bitstream depends for their versions."""
+    return [tool_version(path) for path in (tools.yosys, tools.nextpnr)]
+
+
+def key(board: Board, config: Config, made_by: Sequence[str], tries: Sequence[int | str]) -> str:
+    """Return a name for all that a bitstream depends on; ``made_by`` is what `versions` tells.
 
     Writing RTLIL takes seconds, so the sources that it is made from stand for it.
     """
     facts = [FORMAT, board.name, asdict(config), platform.python_version(), board.part,
              asdict(FAMILIES[board.family]), COLLISIONS, tries,
-             [version(name) for name in PACKAGES],
-             [tool_version(path) for path in (tools.yosys, tools.nextpnr)]]
+             [version(name) for name in PACKAGES], list(made_by)]
     digest = hashlib.sha256(json.dumps(facts).encode())
     for package in ("hdl", "boards"):
         for source in sorted(resources.files(package).iterdir(), key=lambda entry: entry.name):
