@@ -15,7 +15,7 @@ from hdl.config import Config
 from hdl.isa import GROUP, Layer
 
 
-__all__ = ["arrays", "candidates", "fit"]
+__all__ = ["arrays", "candidates", "considered", "fit"]
 
 SIZES = tuple(1 << bits for bits in range(9))
 WORDS = 31  # that are summed before accumulators are drained, at the least
@@ -43,9 +43,8 @@ def arrays(board: Board, lanes: int | None = None) -> list[Config]:
     a dense layer has one pixel; with much activation memory; with many products of octets; and
     with few logic cells. Raises UserError where there are none.
     """
-    held = {(config.p, config.pe, config.simd): config for config in candidates(board)
-            # Words of a picture have as many bits as are made together.
-            if config.pe <= config.simd and not lacks(board, config)}
+    held = {(config.p, config.pe, config.simd): config for config, lack in considered(board)
+            if not lack}
     if not held:
         least, (wanted, has) = min(
             ((config, lack) for config in shapes(board) if (lack := lacks(board, config))),
@@ -65,6 +64,17 @@ def rank(board: Board, config: Config) -> tuple[int, ...]:
     needs = estimate(config, board)
     return (config.lanes, -config.weight_width, -config.memory_width * config.memory_depth,
             -config.fixed_pe * config.fixed_simd, needs.used.lut4 if needs else 0)
+
+
+def considered(board: Board) -> Iterator[tuple[Config, tuple[str, str] | None]]:
+    """Yield the accelerators of which something is known, each with what the board `lacks` for it.
+    """
+    usual = chip_of(board).usual
+    for config in candidates(board):
+        # Words of a picture have as many bits as are made together.
+        if config.pe <= config.simd and (estimate(config, board) is not None
+                                         or (config.p, config.pe, config.simd) == usual):
+            yield config, lacks(board, config)
 
 
 def candidates(board: Board) -> Iterator[Config]:
