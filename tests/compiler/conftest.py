@@ -84,3 +84,13 @@ def workshop(tmp_path, monkeypatch):
     monkeypatch.setattr("compiler.bitstream.verilog.convert", lambda *_, **__: "module top;\n")
     monkeypatch.setitem(BOARDS, "icebreaker", made.board)
     return made
+
+
+@pytest.fixture(scope="session")
+def threads():
+    """The address of a Dask cluster whose workers are threads of this process, which see what it
+    has replaced."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False,
+                                  protocol="tcp://", dashboard_address="127.0.0.1:0") as cluster:
+        yield cluster.scheduler_address
