@@ -1,0 +1,1 @@
+"""Which accelerators a board could have for a network: what each takes, and how fast it is."""
