@@ -26,6 +26,8 @@ from compiler.cli_common import (
     progress,
     tell_next,
 )
+from compiler.cli_options import data_option, input_option
+from compiler.cli_sweep import evaluate, explore
 from compiler.codegen.memory import check_fits, memory_of, read_size
 from compiler.codegen.plan import make_plan
 from compiler.cost import cost as cost_of
@@ -33,7 +35,7 @@ from compiler.cost import cost_facts, cost_table
 from compiler.errors import UserError
 from compiler.executors import EXECUTORS, classes_of, executor, votes
 from compiler.export import export as export_network
-from compiler.frontends import INPUT_TYPES, load
+from compiler.frontends import load
 from compiler.ir import Binary
 from compiler.page import PAGE, write_page
 from compiler.passes import to_integer
@@ -52,14 +54,6 @@ def installed_version() -> str:
         return version("xnorloom")
     except PackageNotFoundError:
         return "(not installed; run from its sources)"
-
-
-data_option = click.option(
-    "--data", metavar="DATA", help="Inputs: an IDX file (labels beside it), a folder of MNIST's "
-    "files, a file or folder of CIFAR-10, an .npz with x and y, an .npy, 'digits' or 'xor'.")
-input_option = click.option(
-    "--input-type", type=click.Choice(list(INPUT_TYPES)),
-    help="What the network is fed, where its file does not say.")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"],
@@ -417,6 +411,10 @@ def boards(as_json: bool) -> None:
                    f"{has.lut4} LUT4, {has.ebr} block RAMs, {large}"
                    f"{has.dsp} multipliers")
     hint("build", "--board", next(iter(BOARDS)))
+
+
+for command in evaluate, explore:
+    commands.add_command(command)
 
 
 def main() -> None:

@@ -15,7 +15,8 @@ from hdl import isa, protocol
 ROOT = Path(__file__).parent.parent
 PAGES = {name: (ROOT / name).read_text()
          for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md",
-                      "docs/tinier-nn.md", "docs/quantization.md", "docs/ebnn.md")}
+                      "docs/tinier-nn.md", "docs/quantization.md", "docs/ebnn.md",
+                      "docs/sweeps.md")}
 COMMAND = re.compile(r"python -m compiler (\w+)([^`\n&|]*(?:\\\|[^`\n&|]*)*)")
 FOLDERS = ("hdl/", "compiler/", "sim/", "boards/", "tests/", "docs/", "bench/", ".ci/")
 MADE = ("c/",)  # by commands, not in the repository
