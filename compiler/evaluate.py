@@ -13,7 +13,7 @@ import numpy as np
 
 from compiler.cluster import results
 from compiler.datasets import DataError
-from compiler.executors import Executor, classes_of, executor
+from compiler.executors import Executor, classes_of, executor, votes
 from compiler.progress import Count, uncounted
 from compiler.workload import Workload, random_inputs
 
@@ -92,17 +92,20 @@ def evaluate(work: Workload, client: Client, samples: int | None = None,
 def classify(network: bytes, x: Array) -> Array:
     """Return the classes of a batch, by the C of a pickled graph."""
     with PREPARING:
-        made = prepared(network)
-    return classes_of(made.run(x))
+        made, voted = prepared(network)
+    return classes_of(made.run(x), voted)
 
 
 @lru_cache(maxsize=1)
-def prepared(network: bytes) -> Executor:
-    """Return the executor of a pickled graph, compiled: what runs it later may be many threads."""
+def prepared(network: bytes) -> tuple[Executor, bool]:
+    """Return the executor of a pickled graph, and whether its outputs vote.
+
+    It is compiled, since what runs it later may be many threads.
+    """
     graph = pickle.loads(network)
     made = executor("c", graph)
     made.run(random_inputs(graph.input, 1).x)
-    return made
+    return made, votes(graph)
 
 
 def confuse(labels: Array, found: Array, names: tuple[str, ...]) -> tuple[tuple[str, ...], Array]:

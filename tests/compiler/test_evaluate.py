@@ -62,6 +62,13 @@ def test_parts_of_any_size_are_put_together(threads, monkeypatch):
     np.testing.assert_array_equal(made.confusion, by_hand(work, work.samples(40)))
 
 
+def test_outputs_that_vote(threads):
+    with connect(threads) as client:
+        made = evaluate(open_workload("xor"), client)
+    assert made.classes == ("0", "1")
+    assert made.confusion.tolist() == [[2, 0], [0, 2]]
+
+
 def test_labels_are_needed(threads):
     work = Workload("net", open_workload(None).graph, None)
     with connect(threads) as client, pytest.raises(
