@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from compiler.build import find_board, whole_folder
+from compiler.cli_common import Command, complete_model, json_option
 from compiler.cli_options import data_option, input_option
 from compiler.cluster import connect
 from compiler.evaluate import evaluate as evaluate_network
@@ -31,12 +32,10 @@ scheduler_option = click.option(
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), metavar="N",
     help="Processes of the cluster on this machine.  [default: one for each core]")
-json_option = click.option("--json", "as_json", is_flag=True,
-                           help="Print JSON in place of text, and nothing else.")
 
 
-@click.command()
-@click.argument("model")
+@click.command(cls=Command)
+@click.argument("model", shell_complete=complete_model)
 @data_option
 @click.option("--samples", type=click.IntRange(min=1), metavar="N",
               help="How many of the inputs.  [default: all]")
@@ -69,8 +68,8 @@ def evaluate(model: str, data: str | None, samples: int | None, scheduler: str |
                f"{made.data}")
 
 
-@click.command()
-@click.argument("model")
+@click.command(cls=Command)
+@click.argument("model", shell_complete=complete_model)
 @click.option("--board", required=True, metavar="BOARD", help="Its name; `boards` lists them.")
 @click.option("-o", "--out", default="build/explore", show_default=True, metavar="DIR",
               type=click.Path(path_type=Path), help="Where everything goes.")

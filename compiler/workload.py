@@ -16,9 +16,10 @@ from compiler.ir import Binary, Fixed, Graph, Input, Quant, Requantize, Threshol
 from compiler.minifloats import has_minifloats
 from compiler.passes import to_integer
 from compiler.passes.minifloats import to_minifloats
+from compiler.picture_folders import is_picture_folder, read_picture_folder
 
 
-__all__ = ["Workload", "open_workload"]
+__all__ = ["Workload", "inputs_of", "open_workload"]
 
 Array = np.ndarray[Any, Any]
 
@@ -33,21 +34,14 @@ class Workload:
 
     name: str
     graph: Graph
-    data: str | None   # as `compiler.datasets.load` reads it
+    data: str | None   # as `inputs_of` reads it
 
     def samples(self, count: int | None) -> Dataset:
         """Return the first ``count`` inputs, or all: of the data, or random where there are none.
         """
-        node = self.graph.input
         if self.data is None:
-            return random_inputs(node, 1 if count is None else count)
-        data = load_data(self.data)
-        x = data.shaped(node.shape)[:count]
-        if isinstance(node.type, Binary) and (wrong := x[np.abs(x) != 1]).size:
-            raise DataError(f"Inputs of '{data.name}' must be -1 and +1, as the network reads "
-                            f"bits, not {wrong[0]}; 2 * x - 1 makes them of 0 and 1")
-        labels = None if data.labels is None else data.labels[:count]
-        return Dataset(x, labels, data.classes, data.name)
+            return random_inputs(self.graph.input, 1 if count is None else count)
+        return inputs_of(self.graph, self.data, count)
 
 
 def open_workload(model: str | None, data: str | None = None,
@@ -59,7 +53,7 @@ def open_workload(model: str | None, data: str | None = None,
     model
         A file or folder, or the name of a network of `compiler.models`; the default one for None.
     data
-        What `compiler.datasets.load` reads. A network that came by name has its own.
+        What `inputs_of` reads. A network that came by name has its own.
     input_type
         As `compiler.frontends.load` takes it.
 
@@ -72,9 +66,24 @@ def open_workload(model: str | None, data: str | None = None,
         return Workload(graph.name, to_minifloats(graph), data)
     calibration = None
     if data is not None and wants_calibration(graph):
-        learn = load_data(data, split="train")
-        calibration = learn.shaped(graph.input.shape)[:CALIBRATION]
+        calibration = inputs_of(graph, data, CALIBRATION, split="train").x
     return Workload(graph.name, to_integer(graph, calibration), data)
+
+
+def inputs_of(graph: Graph, data: str, count: int | None = None, *,
+              split: str = "test") -> Dataset:
+    """Return the first ``count`` inputs, or all, as the network takes them: of a folder of pictures
+    for each class, or of what `compiler.datasets.load` reads."""
+    node = graph.input
+    if is_picture_folder(data):
+        return read_picture_folder(data, node, graph.meta, count)
+    found = load_data(data, split=split)
+    x = found.shaped(node.shape)[:count]
+    if isinstance(node.type, Binary) and (wrong := x[np.abs(x) != 1]).size:
+        raise DataError(f"Inputs of '{found.name}' must be -1 and +1, as the network reads bits, "
+                        f"not {wrong[0]}; 2 * x - 1 makes them of 0 and 1")
+    labels = None if found.labels is None else found.labels[:count]
+    return Dataset(x, labels, found.classes, found.name)
 
 
 def find(model: str | None) -> tuple[Path, str | None]:
