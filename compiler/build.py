@@ -19,6 +19,7 @@ from compiler.choice import choose
 from compiler.codegen.c import generate
 from compiler.codegen.memory import memory_of
 from compiler.codegen.plan import Plan
+from compiler.deployment import FILE, Deployment
 from compiler.errors import UserError
 from compiler.page import PAGE, REPORT, save
 from compiler.progress import Step, quiet
@@ -42,9 +43,10 @@ def build(model: str | None, board: str, out_dir: str | Path, data: str | None =
           target_fps: float | None = None, progress: Step = quiet) -> dict[str, Any]:
     """Build a network for a board, and return its report.
 
-    ``out_dir`` gets ``bitstream.bin``, ``image.bin``, ``c/``, ``top.v``, ``program.txt``,
-    ``report.json`` and ``report.html``, all of them or none, and ``log/`` with what the tools
-    said. ``model``, ``data`` and ``input_type`` are those of `compiler.workload.open_workload`;
+    ``out_dir`` gets ``bitstream.bin``, ``image.bin``, ``host.json``, ``c/``, ``top.v``,
+    ``program.txt``, ``report.json`` and ``report.html``, all of them or none, and ``log/`` with
+    what the tools said. ``model``, ``data`` and ``input_type`` are those of
+    `compiler.workload.open_workload`;
     ``lanes`` and ``target_fps`` those of `compiler.choice.choose`.
 
     Raises UserError, ToolError or MissingToolError.
@@ -56,7 +58,7 @@ def build(model: str | None, board: str, out_dir: str | Path, data: str | None =
         work = open_workload(model, data, input_type)
     with progress("scheduling"):
         plan, cycles = choose(work.graph, target, lanes, target_fps)
-        image = plan.image().to_bytes()
+        image = plan.image()
     with progress("measuring accuracy"):
         accuracy = measure(work)
     with whole_folder(out) as made:
@@ -65,11 +67,12 @@ def build(model: str | None, board: str, out_dir: str | Path, data: str | None =
             assert isinstance(code, Plan)  # a schedule has no minifloats
             memory = memory_of(code)
         placed = build_bitstream(target, plan.config, out / "log", progress)
-        report = make_report(work.name, target, plan, placed, cycles, len(image), memory,
-                             lanes, target_fps, accuracy)
+        report = make_report(work.name, target, plan, placed, cycles, len(image.to_bytes()),
+                             memory, lanes, target_fps, accuracy)
         shutil.copyfile(placed.bitstream, made / "bitstream.bin")
         shutil.copyfile(placed.verilog, made / "top.v")
-        (made / "image.bin").write_bytes(image)
+        (made / "image.bin").write_bytes(image.to_bytes())
+        (made / FILE).write_text(Deployment.of(plan, target.name, image.hash).text())
         (made / "program.txt").write_text(listing(plan.program))
         (made / REPORT).write_text(json.dumps(report, indent=2) + "\n")
         save(report, made / PAGE)

@@ -15,6 +15,7 @@ from compiler import build as building
 from compiler import quantize as quantizing
 from compiler import train as training
 from compiler.check import check as refusals_of
+from compiler.cli_board import flash, monitor, opened, port_option
 from compiler.cli_common import (
     USER_ERROR,
     Commands,
@@ -32,6 +33,7 @@ from compiler.codegen.memory import check_fits, memory_of, read_size
 from compiler.codegen.plan import make_plan
 from compiler.cost import cost as cost_of
 from compiler.cost import cost_facts, cost_table
+from compiler.deployment import Deployment
 from compiler.errors import UserError
 from compiler.executors import EXECUTORS, classes_of, executor, votes
 from compiler.export import export as export_network
@@ -39,13 +41,15 @@ from compiler.frontends import load
 from compiler.ir import Binary
 from compiler.page import PAGE, write_page
 from compiler.passes import to_integer
+from compiler.pictures import is_picture
 from compiler.report import print_report
 from compiler.verify import verify as verify_network
-from compiler.workload import find, open_workload
+from compiler.workload import find, inputs_of, open_workload
 
 
 __all__ = ["commands", "main"]
 
+BOARD = "board"
 WIDTH = 100  # of tables where there is no terminal
 
 
@@ -197,47 +201,83 @@ def check(model: str, fits: str | None, data: str | None, input_type: str | None
 @commands.command()
 @click.argument("model", shell_complete=complete_model)
 @click.argument("input", metavar="INPUT")
-@click.option("--on", "name", type=click.Choice(list(EXECUTORS)), default="golden",
-              show_default=True, help="The golden model, the generated C, or the gateware.")
+@click.option("--on", "name", type=click.Choice([*EXECUTORS, BOARD]), default="golden",
+              show_default=True, help="The golden model, the generated C, the simulated gateware, "
+              "or a board.")
+@port_option
 @click.option("--index", type=click.IntRange(min=0), default=0, show_default=True,
               help="Which of the inputs.")
 @data_option
 @input_option
 @json_option
-def run(model: str, input: str, name: str, index: int, data: str | None,
+def run(model: str, input: str, name: str, port: str | None, index: int, data: str | None,
         input_type: str | None, as_json: bool) -> None:
     """Run MODEL on one input of the file INPUT, and print its answer.
 
-    INPUT is a data set as --data is. A network of floating point, without quantizers, learns its
-    ranges from --data, or else from INPUT. Bits are printed as 0 and 1, output 0 first.
+    INPUT is a picture, such as a .png or .jpg, which is resized to what the network reads, or a
+    data set as --data is. A network of floating point, without quantizers, learns its ranges from
+    --data, or else from the data set INPUT. With --on board, MODEL is the folder that `build` has
+    made, and `flash` has written. Bits are printed as 0 and 1, output 0 first.
 
     \b
     Examples:
       python -m compiler run digits digits --index 7
       python -m compiler run xor xor --index 2 --on c
+      python -m compiler run my.onnx cat.jpg --on c
       python -m compiler run my.onnx t10k-images-idx3-ubyte.gz --index 3 --on rtl
+      python -m compiler run build/digits seven.png --on board --port /dev/ttyUSB1
     """
-    work = replace(open_workload(model, data or input, input_type), data=input)
-    samples = work.samples(None)
+    deployment = Deployment.load(model) if name == BOARD else None
+    if deployment:
+        samples = inputs_of(deployment.prefix, input)
+    else:
+        learn = data or (None if is_picture(input) else input)
+        work = replace(open_workload(model, learn, input_type), data=input)
+        samples = work.samples(None)
     if index >= len(samples):
         raise UserError(f"Index must be below {len(samples)}, the number of inputs in '{input}', "
                         f"not {index}")
-    answer = executor(name, work.graph).run(samples.x[index:index + 1])[0]
+    x = samples.x[index:index + 1]
+    if deployment:
+        network, bits = deployment.prefix, deployment.makes_bits
+        with opened(deployment, port) as accelerator:
+            answer = deployment.run(accelerator, x)[0]
+        if retries := accelerator.link.traffic.retries:
+            click.echo(f"link: {retries} of {accelerator.link.traffic.requests} requests were "
+                       f"sent again", err=True)
+    else:
+        network = work.graph
+        bits = isinstance(network.type(network.output.name), Binary)
+        answer = executor(name, network).run(x)[0]
     facts: dict[str, Any] = {"answer": answer.reshape(-1).tolist()}
-    if isinstance(work.graph.type(work.graph.output.name), Binary):
+    if bits:
         facts = {"bits": "".join("01"[value > 0] for value in facts["answer"])}
-    if votes(work.graph):
-        facts["majority"] = int(classes_of(answer[None], voted=True)[0])
-    elif answer.ndim:
-        facts["class"] = int(classes_of(answer[None])[0])
+    voted = votes(network)
+    found = int(classes_of(answer[None], voted=voted)[0])
+    named = samples.classes[found] if 0 <= found < len(samples.classes) else str(found)
+    if voted:
+        facts["majority"] = found
+    elif answer.ndim or named != str(found):
+        facts["class"] = found
+        if named != str(found):
+            facts["name"] = named
     if samples.labels is not None:
         facts["label"] = int(samples.labels[index])
     if as_json:
         print_json(facts)
     else:
         for key, value in facts.items():
-            click.echo(f"{key} {' '.join(map(str, value)) if key == 'answer' else value}")
-    hint("verify", model, "--on", "c,rtl", "--data", input, *given(input_type, "--input-type"))
+            if key == "answer":
+                value = " ".join(map(str, value))
+            if key == "class" and "name" in facts:
+                value = f"{value} {named}"
+            if key != "name":
+                click.echo(f"{key} {value}")
+    if deployment:
+        hint("monitor", model, *given(port, "--port"))
+    else:
+        hint("verify", model, "--on", "c,rtl", "--data", input,
+             *given(input_type, "--input-type"))
 
 
 @commands.command()
@@ -413,7 +453,7 @@ def boards(as_json: bool) -> None:
     hint("build", "--board", next(iter(BOARDS)))
 
 
-for command in evaluate, explore:
+for command in evaluate, explore, flash, monitor:
     commands.add_command(command)
 
 

@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeVar
 
-from compiler.errors import UserError
+from compiler.link import HostError, Link, LinkError, NoAnswerError, Transport
 from hdl import protocol
 from hdl.counters import CAUSES, LAYERS
 from hdl.protocol import Command, Error, Status
 
 
-__all__ = [
-    "Accelerator",
-    "HostError",
-    "Identity",
-    "LinkError",
-    "NoAnswerError",
-    "Piece",
-    "RefusedError",
-    "State",
-    "Transport",
-]
+__all__ = ["Accelerator", "HostError", "Identity", "LinkError", "NoAnswerError", "Piece",
+           "RefusedError", "ResetError", "State", "Transport"]
 
 Piece = tuple[int, bytes]  # octets, and where in the activation memory they are written
-
-
-class HostError(UserError):
-    """The board cannot do what was asked of it."""
+Result = TypeVar("Result")
 
 
 class RefusedError(HostError):
     """The board works, and says no."""
 
 
-class LinkError(HostError):
-    """What comes from the board is no protocol of ours, or too often damaged."""
-
-    exit_status = 2
-
-
-class NoAnswerError(HostError):
-    """Nothing comes from the board."""
-
-    exit_status = 3
-
-
-class Transport(Protocol):
-    """A serial line, or something that behaves like one."""
-
-    def write(self, octets: bytes, /) -> None:
-        """Send all of ``octets``, in one piece."""
-
-    def read(self, max_bytes: int, timeout: float, /) -> bytes:
-        """Return between 1 and ``max_bytes`` octets, or none where ``timeout`` seconds bring none.
-        """
+class ResetError(HostError):
+    """The board was reset while a frame went through it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +46,6 @@ class Identity(State):
     image_hash: int
 
 
-BABBLE = 1000  # reads that may find something before the line counts as noisy
-STALE  = 8     # late replies to other requests that may come before the reply
-
 REWRITE = "write the image to the flash again, then reload"
 REBUILD = "build the image for this gateware, write it to the flash, then reload"
 REASONS = {
@@ -97,26 +63,27 @@ class Accelerator:
     """A board at the other end of ``transport``.
 
     A request that is not answered within ``timeout`` seconds, or whose request or reply was
-    damaged, is repeated ``retries`` times; repeating never changes what the board does. Before
-    it is repeated the line must be quiet for ``quiet`` seconds, which must be longer than the
-    silence that the board waits for (two times `hdl.protocol.GAP_OCTETS` octets) and than the
-    transport keeps octets back. A frame or a check of the image may take ``patience`` seconds.
+    damaged, is repeated, up to ``retries`` times in a row; repeating never changes what the board
+    does. Before it is repeated the line must be quiet for ``quiet`` seconds, which must be longer
+    than the silence that the board waits for (two times `hdl.protocol.GAP_OCTETS` octets) and than
+    the transport keeps octets back. On a line that damages many packets, they become shorter. A
+    frame or a check of the image may take ``patience`` seconds.
 
     Every method raises `NoAnswerError` where the board is silent, `LinkError` where it cannot be
     understood, and `RefusedError` where it refuses what the method asks.
+
+    Attributes
+    ----------
+    link : Link
+        The line, and what became of the requests on it.
     """
 
-    def __init__(self, transport: Transport, timeout: float = 0.25, retries: int = 4, *,
+    def __init__(self, transport: Transport, timeout: float = 0.25, retries: int = 15, *,
                  quiet: float = 0.1, patience: float = 30.0) -> None:
-        self._transport = transport
-        self._timeout = timeout
+        self.link = Link(transport, timeout, retries, quiet)
         self._retries = retries
-        self._quiet = quiet
         self._patience = patience
-        self._sequence = 0
         self._last_run: int | None = None  # unknown
-        self._in_step = False  # nothing but the next reply is on the line
-        self._heard = False    # something came since the request was first sent
 
     # What a board can do
 
@@ -143,45 +110,74 @@ class Accelerator:
         self._put(address, data)
 
     def _put(self, address: int, data: bytes) -> None:
-        for at in range(0, len(data), protocol.MAX_WRITE):
-            self._obtain(Command.WRITE, protocol.address(address + at)
-                         + data[at:at + protocol.MAX_WRITE])
+        at = 0
+        while at < len(data):
+            part = data[at:at + min(self.link.length, protocol.MAX_WRITE)]
+            reply = self._ask(Command.WRITE, protocol.address(address + at) + part)
+            self.link.carried(len(part), reply is not None)
+            at += 0 if reply is None else len(part)
 
     def read(self, address: int, count: int) -> bytes:
         """Return ``count`` octets of the activation memory, or of the counters."""
         _check_range(address, count)
         data = b""
         while len(data) < count:
-            size = min(count - len(data), protocol.MAX_READ)
-            data += self._obtain(Command.READ, protocol.address(address + len(data))
-                                 + bytes((size,)), size)
+            size = min(count - len(data), self.link.length, protocol.MAX_READ)
+            part = self._ask(Command.READ, protocol.address(address + len(data)) + bytes((size,)),
+                             size)
+            self.link.carried(size, part is not None)
+            data += part or b""
         return data
+
+    def frame(self, steps: Callable[[], Result]) -> Result:
+        """Return what ``steps`` return, which write, run and read.
+
+        They are taken again where the board was reset meanwhile, which its last run tells; and once
+        on a board that has had none since it was reset, as it would be the same after another.
+        """
+        for _ in range(2 + self._retries):
+            try:
+                if self._last_run is None:
+                    self._last_run = self._settle().last_run
+                told = self._last_run > 0
+                result = steps()
+                self._check_run(self.status())
+            except ResetError:
+                continue
+            except HostError:
+                self._last_run = None
+                raise
+            if told:
+                return result
+        raise ResetError(f"The board must not be reset in each of {2 + self._retries} frames; "
+                         f"check its power")
 
     def run(self, parts: Iterable[Iterable[Piece]] = ()) -> State:
         """Run one frame, and return the state at its end.
 
         ``parts`` are what the program wants of its input while it runs, in order: all but the
-        first part, which is written before.
+        first part, which is written before. Raises `ResetError` where the board was reset after
+        the last run, or in this one.
         """
+        state = self._settle()
         if self._last_run is None:
-            self._last_run = self._settle().last_run
-        sequence = self._last_run % 255 + 1
-        self._last_run = None
-        self._obtain(Command.RUN, sequence=sequence)
+            self._last_run = state.last_run
+        state = self._advance(Command.RUN, state)
         for part in parts:
-            if self._state_after(sequence).status != Status.WANTING:
+            if state.status != Status.WANTING:
                 raise HostError("The board must want every part of the input, and has ended a "
                                 "frame before; use the image that the parts were made for")
             for address, data in part:
                 self._put(address, data)
-            sequence = sequence % 255 + 1
-            self._obtain(Command.GRANT, sequence=sequence)
-        state = self._state_after(sequence)
+            state = self._advance(Command.GRANT, self._wait(Status.STARTING, Status.RUNNING))
         if state.status == Status.WANTING:
             raise HostError("The board must be given every part of the input that its program "
                             "wants, and wants one more")
-        self._last_run = sequence
-        return _usable(state)
+        return state
+
+    def ready(self) -> State:
+        """Wait until the board is ready to run its image, and return its state."""
+        return _usable(self._settle())
 
     def reload(self) -> State:
         """Let the board check its image again, and return the state after that."""
@@ -199,20 +195,22 @@ class Accelerator:
 
     # Requests
 
-    def _obtain(self, command: Command, payload: bytes = b"", size: int = 0, *,
-                sequence: int | None = None) -> bytes:
+    def _obtain(self, command: Command, payload: bytes = b"", size: int = 0) -> bytes:
         """Return the payload of the reply, of ``size`` octets, once the board is ready to."""
+        while (reply := self._ask(command, payload, size)) is None:
+            pass
+        return reply
+
+    def _ask(self, command: Command, payload: bytes = b"", size: int = 0) -> bytes | None:
+        """Return the same, or None where request or reply were lost."""
         deadline = time.monotonic() + self._patience
-        reply = self._request(command, payload, sequence)
-        while reply in (Error.BUSY, Error.NOT_READY) and time.monotonic() < deadline:
+        while isinstance(reply := self.link.ask(command, payload), Error):
+            if reply not in (Error.BUSY, Error.NOT_READY) or time.monotonic() >= deadline:
+                raise _refused(command, payload, reply)
             state = self._settle()
             if reply == Error.NOT_READY:
                 _usable(state)
-            reply = self._request(command, payload, sequence)
-        if isinstance(reply, Error):
-            raise RefusedError(f"The board refuses {command.name} of {len(payload)} octets as "
-                               f"{reply.name}")
-        if len(reply) != size:
+        if reply is not None and len(reply) != size:
             raise LinkError(f"A reply to {command.name} must have {size} octets, "
                             f"not {len(reply)}")
         return reply
@@ -221,14 +219,8 @@ class Accelerator:
         """Wait until the board is neither starting nor running; a frame that nobody gives what it
         wants goes on without."""
         while (state := self._wait(Status.STARTING, Status.RUNNING)).status == Status.WANTING:
-            self._request(Command.GRANT, b"", state.last_run % 255 + 1)
-        return state
-
-    def _state_after(self, sequence: int) -> State:
-        """Return the state when the board no longer runs what the request ``sequence`` began."""
-        state = self._wait(Status.RUNNING)
-        if state.last_run != sequence:
-            raise HostError("The board must not be reset while a frame is running; run it again")
+            self.link.ask(Command.GRANT, sequence=state.last_run % 255 + 1)
+            self._last_run = None
         return state
 
     def _wait(self, *busy: Status) -> State:
@@ -240,77 +232,37 @@ class Accelerator:
                                 f"still {state.status.name}; reset it")
         return state
 
-    def _request(self, command: Command, payload: bytes, sequence: int | None) -> bytes | Error:
-        """Return the payload of the reply, or why the board refuses."""
-        if sequence is None:
-            self._sequence = sequence = (self._sequence + 1) % 256
-        packet = protocol.pack(command, sequence, payload)
-        self._heard = False
-        try:
-            for _ in range(1 + self._retries):
-                if not self._in_step:
-                    self._resynchronise()
-                self._in_step = False
-                self._transport.write(packet)
-                reply = self._reply(command, sequence)
-                if reply is not None:
-                    self._in_step = True
-                    return reply
-        except OSError as error:
-            raise NoAnswerError(f"The serial line has failed: {error}") from error
-        if self._heard:
-            raise LinkError(f"The board must answer {command.name} with a packet, not with "
-                            f"damaged ones {1 + self._retries} times; check baud rate and cable")
-        raise NoAnswerError(f"The board must answer {command.name}, and did not "
-                            f"{1 + self._retries} times; check port, power and bitstream")
+    def _advance(self, command: Command, state: State) -> State:
+        """Have a board in ``state``, as a look has just told, accept ``command`` once, under the
+        sequence behind that of its last run, and return its state when it has done it.
 
-    def _resynchronise(self) -> None:
-        """Wait until what is under way has arrived and the board expects a new packet."""
-        for _ in range(BABBLE):
-            if not self._transport.read(protocol.MAX_PAYLOAD, self._quiet):
-                return
-        raise LinkError("The serial line must be quiet between packets, not full of noise; "
-                        "check baud rate and cable")
-
-    def _reply(self, command: Command, sequence: int) -> bytes | Error | None:
-        """Return what answers this request, or None where it must be repeated."""
-        for _ in range(STALE):
-            octets = self._take(4)
-            if len(octets) < 4 or octets[0] != protocol.SYNC:
-                return None
-            octets += self._take(octets[3] + 2)
-            try:
-                packet = protocol.unpack(octets)
-            except ValueError:
-                return None
-            if (packet.command, packet.sequence) == (command | protocol.REPLY, sequence):
-                return bytes(packet.payload)
-            error = _error(packet)
-            if error == Error.BAD_CRC:
-                return None
-            if (packet.command, packet.sequence) == (command | protocol.REFUSAL, sequence):
-                return error
-        return None
-
-    def _take(self, count: int) -> bytes:
-        """Return the next ``count`` octets, or fewer where the line falls silent."""
-        octets = b""
-        while len(octets) < count:
-            part = self._transport.read(count - len(octets), self._timeout)
-            if not part:
+        It is sent behind a look at the last run, never just again: a board that was reset meanwhile
+        must not take it, and has to check its image first, which takes longer than us from a look
+        to a request.
+        """
+        assert self._last_run is not None
+        before, sequence = self._last_run, self._last_run % 255 + 1
+        for _ in range(1 + self._retries):
+            if _usable(state).last_run != before:
                 break
-            self._heard = True
-            octets += part
-        return octets
+            reply = self.link.ask(command, sequence=sequence)
+            if isinstance(reply, Error) and reply not in (Error.BUSY, Error.NOT_READY):
+                raise _refused(command, b"", reply)
+            state = self._wait(Status.STARTING, Status.RUNNING)
+        self._last_run = sequence
+        self._check_run(_usable(state))
+        return state
+
+    def _check_run(self, state: State) -> None:
+        """Raise `ResetError` where the board has forgotten the last run."""
+        if state.last_run != self._last_run:
+            self._last_run = None
+            raise ResetError("The board must not be reset while a frame is running; run it again")
 
 
-def _error(packet: protocol.Packet) -> Error | None:
-    """Return the error that a refusal bears; None of another packet."""
-    if packet.command & protocol.REFUSAL != protocol.REFUSAL:
-        return None
-    if len(packet.payload) != 1 or packet.payload[0] not in tuple(Error):
-        raise LinkError(f"A refusal must bear one known error, not {packet.payload.hex()!r}")
-    return Error(packet.payload[0])
+def _refused(command: Command, payload: bytes, error: Error) -> RefusedError:
+    return RefusedError(f"The board refuses {command.name} of {len(payload)} octets as "
+                        f"{error.name}")
 
 
 def _status(value: int) -> Status:

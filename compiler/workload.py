@@ -17,6 +17,7 @@ from compiler.minifloats import has_minifloats
 from compiler.passes import to_integer
 from compiler.passes.minifloats import to_minifloats
 from compiler.picture_folders import is_picture_folder, read_picture_folder
+from compiler.pictures import is_picture, read_picture
 
 
 __all__ = ["Workload", "inputs_of", "open_workload"]
@@ -72,18 +73,22 @@ def open_workload(model: str | None, data: str | None = None,
 
 def inputs_of(graph: Graph, data: str, count: int | None = None, *,
               split: str = "test") -> Dataset:
-    """Return the first ``count`` inputs, or all, as the network takes them: of a folder of pictures
-    for each class, or of what `compiler.datasets.load` reads."""
-    node = graph.input
+    """Return the first ``count`` inputs, or all, as the network takes them: of a picture, of a
+    folder of pictures for each class, or of what `compiler.datasets.load` reads. Their classes are
+    those of the network, where it names them."""
+    node, meta = graph.input, graph.meta
+    if is_picture(data):
+        return Dataset(read_picture(data, node, meta), None, tuple(meta.get("classes", ())),
+                       Path(data).name)
     if is_picture_folder(data):
-        return read_picture_folder(data, node, graph.meta, count)
+        return read_picture_folder(data, node, meta, count)
     found = load_data(data, split=split)
     x = found.shaped(node.shape)[:count]
     if isinstance(node.type, Binary) and (wrong := x[np.abs(x) != 1]).size:
         raise DataError(f"Inputs of '{found.name}' must be -1 and +1, as the network reads bits, "
                         f"not {wrong[0]}; 2 * x - 1 makes them of 0 and 1")
     labels = None if found.labels is None else found.labels[:count]
-    return Dataset(x, labels, found.classes, found.name)
+    return Dataset(x, labels, tuple(meta.get("classes", found.classes)), found.name)
 
 
 def find(model: str | None) -> tuple[Path, str | None]:

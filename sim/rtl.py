@@ -4,14 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from compiler import golden
-from compiler.errors import UserError
+from compiler.deployment import Deployment
 from compiler.host import Accelerator
-from compiler.ir import Graph, value_range
+from compiler.ir import Graph
 from compiler.schedule.plan import Schedule, schedule
-from compiler.stages import on_host, split
+from compiler.stages import split
 from hdl.config import Config
-from hdl.counters import CAUSES, LAYERS
+from hdl.counters import LAYERS
 from hdl.isa import Cause
 from hdl.protocol import GAP_OCTETS
 from sim.accelerator import Simulation
@@ -41,6 +40,7 @@ class Rtl:
     Attributes
     ----------
     schedule : Schedule
+    deployment : Deployment
     simulation : Simulation
     accelerator : Accelerator
         The driver, as it drives a board.
@@ -53,6 +53,7 @@ class Rtl:
         if isinstance(network, Graph):
             network = schedule(network, config or Config())
         self.schedule = network
+        self.deployment = Deployment.of(network)
         config = network.config
         self.simulation = Simulation(config, network.image().to_bytes(), form=form)
         # As short as may be: the default of the driver takes seconds to simulate.
@@ -63,8 +64,7 @@ class Rtl:
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """Return what `golden.run` returns for the batch ``x``, (frames, ...)."""
-        values = np.stack([self.output(frame) for frame in self.inputs(x)])
-        return on_host(self.schedule.parts.suffix, values)
+        return self.deployment.answers(np.stack([self.output(frame) for frame in self.inputs(x)]))
 
     def trace(self, x: np.ndarray) -> dict[str, np.ndarray | None]:
         """Return the tensor that every layer leaves, (frames, ...) of int64, by name.
@@ -86,23 +86,11 @@ class Rtl:
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """Return what the first layer reads of the batch ``x``: (frames, ...) of integers."""
-        graph, given = self.schedule.graph, self.schedule.input
-        values = golden.evaluate(graph.input, np.asarray(x))
-        values = on_host(self.schedule.parts.prefix, values)
-        low, high = value_range(given.layout.type)
-        if values.size and not (low <= values.min() and values.max() <= high):
-            raise UserError(f"Values of {given.name!r} must lie between {low} and {high}, "
-                            f"not {values.min()} and {values.max()}")
-        return values.astype(np.int64)
+        return self.deployment.inputs(x)
 
     def output(self, frame: np.ndarray) -> np.ndarray:
         """Write one of `inputs`, run a frame, and read what the last layer leaves."""
-        first, *parts = self.schedule.pack(frame)
-        made = self.schedule.output
-        for address, data in first:
-            self.accelerator.write(address, data)
-        self.accelerator.run(parts)
-        return made.unpack(self.accelerator.read(made.address, made.octets))
+        return self.deployment.frame(self.accelerator, frame)
 
     def tensor(self, name: str, layer: int) -> np.ndarray:
         """Return a tensor as it was when a layer of the last frame had ended, unseen by the host.
@@ -119,18 +107,12 @@ class Rtl:
         Layers from the 32nd on count as one, and so does what comes after them.
         """
         layers = min(len(self.schedule.layers) + 1, LAYERS)
-        return [self._by_cause(row) for row in self.simulation.counts[:layers]]
+        return [{cause: row[cause] for cause in Cause} for row in self.simulation.counts[:layers]]
 
     @property
     def counters(self) -> list[dict[Cause, int]]:
         """The same, asked for over the serial line."""
-        layers = min(len(self.schedule.layers) + 1, LAYERS)
-        values = self.accelerator.counters(layers * CAUSES)
-        return [self._by_cause(values[at:at + CAUSES]) for at in range(0, len(values), CAUSES)]
-
-    @staticmethod
-    def _by_cause(row: list[int]) -> dict[Cause, int]:
-        return {cause: row[cause] for cause in Cause}
+        return self.deployment.counters(self.accelerator)
 
     @property
     def frame_cycles(self) -> int:

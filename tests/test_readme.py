@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = {name: (ROOT / name).read_text()
          for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md",
                       "docs/tinier-nn.md", "docs/quantization.md", "docs/ebnn.md",
-                      "docs/sweeps.md")}
+                      "docs/sweeps.md", "docs/board.md")}
 COMMAND = re.compile(r"python -m compiler (\w+)([^`\n&|]*(?:\\\|[^`\n&|]*)*)")
 FOLDERS = ("hdl/", "compiler/", "sim/", "boards/", "tests/", "docs/", "bench/", ".ci/")
 MADE = ("c/",)  # by commands, not in the repository

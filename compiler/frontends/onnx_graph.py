@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from compiler.errors import UserError
+from compiler.frontends.onnx_facts import facts
 from compiler.frontends.onnx_file import read_tensor
 from compiler.frontends.onnx_ops import (
     AFTER_CLASS,
@@ -53,7 +54,7 @@ def read(model: Proto, path: Path, input_type: TensorType | None = None) -> Grap
     walk.end()
     producer = f"{model.producer_name} {model.producer_version}".strip()
     source = f"{path.name} ({producer})" if producer else path.name
-    return Graph(_needed(builder.nodes), name=path.stem, meta={"source": source})
+    return Graph(_needed(builder.nodes), name=path.stem, meta={"source": source} | facts(model))
 
 
 def _needed(nodes: list[Node]) -> tuple[Node, ...]:
@@ -106,9 +107,9 @@ class _Walk:
         annotations = {item.tensor_name: {pair.key: pair.value for pair
                                           in item.quant_parameter_tensor_names}
                        for item in graph.quantization_annotation}
-        facts = annotations.get(inputs[0].name, {})
+        notes = annotations.get(inputs[0].name, {})
         try:
-            tensor = _make_input(self._builder, inputs[0], facts, given)
+            tensor = _make_input(self._builder, inputs[0], notes, given)
         except UserError as error:
             self._refusals.append(str(error))
             self._operands[inputs[0].name] = None

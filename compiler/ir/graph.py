@@ -18,8 +18,9 @@ __all__ = ["Graph"]
 class Graph:
     """Nodes in execution order, one input, one output. Building one checks it.
 
-    ``meta`` is for people and hosts: ``classes`` (names), ``accuracy``, ``recipe``, ``votes`` (of
-    bits: the class is what most of them say, 0 or 1), ...
+    ``meta`` is for people and hosts: ``classes`` (names), ``picture`` (what a file of one must
+    become: ``shape``, and the value of ``white``), ``votes`` (of bits: the class is what most of
+    them say, 0 or 1), ``source``, ...
     """
 
     nodes: tuple[Node, ...]

@@ -23,7 +23,7 @@ from compiler.schedule.pools import separate_pools
 from compiler.schedule.program import Writer, keep
 from compiler.schedule.regions import Region, regions_of
 from compiler.schedule.residency import Choice, Load, choices
-from compiler.schedule.streaming import HOME, Piece, streaming
+from compiler.schedule.streaming import HOME, Piece, cut, streaming
 from compiler.schedule.tasks import tasks_of
 from compiler.schedule.tiles import Tile, tiles
 from compiler.schedule.units import choose
@@ -74,9 +74,7 @@ class Schedule:
         """Turn what the prefix makes of one frame into the parts in which the host writes it: the
         first before the frame runs, each other when it is wanted. Each is octets, and where they
         lie."""
-        data = self.input.pack(x)
-        return [[(piece.address, data[piece.offset:piece.offset + piece.octets])
-                 for piece in part] for part in self.given]
+        return cut(self.input.pack(x), self.given)
 
     def image(self) -> Image:
         """The flash image."""

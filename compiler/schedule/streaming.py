@@ -14,7 +14,7 @@ from compiler.schedule.stripes import Stream, placements, streams
 from hdl.config import Config
 
 
-__all__ = ["HOME", "Piece", "Streaming", "streaming"]
+__all__ = ["HOME", "Piece", "Streaming", "cut", "streaming"]
 
 HOME = "weights of the stripes"  # name of the span where they lie
 STRIPED = 1, 2  # layers that may run in stripes
@@ -30,6 +30,13 @@ class Piece:
     address: int
     offset: int
     octets: int
+
+
+def cut(data: bytes, parts: Sequence[Sequence[Piece]]) -> list[list[tuple[int, bytes]]]:
+    """Cut a packed input into the parts in which it is written: the first before the frame runs,
+    each other when it is wanted. Each is octets, and where they lie."""
+    return [[(piece.address, data[piece.offset:piece.offset + piece.octets]) for piece in part]
+            for part in parts]
 
 
 @dataclass(frozen=True)

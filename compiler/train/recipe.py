@@ -22,6 +22,7 @@ class Pictures:
     data: str | None             # what `compiler.datasets.load` reads; None: the user must say
     shape: tuple[int, int, int]  # height, width, channels
     bits: int                    # of a pixel, unsigned; 1: -1 and +1
+    white: int                   # the highest value of a pixel
 
     @property
     def binary(self) -> bool:
@@ -34,10 +35,10 @@ class Pictures:
         return (-1, 1) if self.binary else (0, (1 << self.bits) - 1)
 
 
-DIGITS = Pictures("digits", (8, 8, 1), bits=5)
-MNIST = Pictures(None, (28, 28, 1), bits=8)
-CIFAR10 = Pictures(None, (32, 32, 3), bits=8)
-XOR = Pictures("xor", (1, 1, 32), bits=1)
+DIGITS = Pictures("digits", (8, 8, 1), bits=5, white=16)
+MNIST = Pictures(None, (28, 28, 1), bits=8, white=255)
+CIFAR10 = Pictures(None, (32, 32, 3), bits=8, white=255)
+XOR = Pictures("xor", (1, 1, 32), bits=1, white=1)
 
 
 @dataclass(frozen=True)

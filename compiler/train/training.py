@@ -92,7 +92,8 @@ def train(task: str, out: str | Path | None = None, *, data: str | None = None,
     with _own_torch_state(seed):
         network = _network(recipe, len(learn.classes))
         _fit(network, learn, recipe, quiet)
-    facts: dict[str, Any] = {"classes": list(learn.classes), "recipe": _facts(recipe, out)}
+    facts: dict[str, Any] = {"classes": list(learn.classes), "recipe": _facts(recipe, out),
+                             "picture": {"shape": pictures.shape, "white": pictures.white}}
     _write(out, network, pictures, facts)
     given, accuracy = _measure(out, test)
     _write(out, network, pictures, facts | {"accuracy": f"{accuracy:.4f}"})

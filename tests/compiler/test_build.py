@@ -12,7 +12,7 @@ from compiler.schedule.image import Image
 from hdl.config import Config
 
 
-FILES = ["bitstream.bin", "c", "image.bin", "log", "program.txt", "report.html",
+FILES = ["bitstream.bin", "c", "host.json", "image.bin", "log", "program.txt", "report.html",
          "report.json", "top.v"]
 
 
