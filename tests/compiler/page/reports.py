@@ -9,6 +9,7 @@ from boards.board import Resources
 from boards.catalogue import BOARDS
 from compiler.accuracy import Accuracy
 from compiler.bitstream import Placed
+from compiler.codegen.memory import Memory
 from compiler.ir import Binary, Dense, Graph, Input, Threshold
 from compiler.perf import estimate
 from compiler.pnr_report import Timing
@@ -21,6 +22,7 @@ from tests.compiler.schedule.joins import random_joined_network
 
 __all__ = ["deep", "joined", "odd_reports", "report_of"]
 
+MEMORY = Memory(constants=900, tensors=60, sums=40, input=7, output=8)
 CAUSES = [cause.name.lower() for cause in Cause]
 PLACED = Placed(Path("b"), Path("v"), Resources(lut4=4321, ebr=21, spram=4, dsp=8),
                 Timing(24_000_000, 25.5e6, 60.25e6, 15.75), 1, cached=False)
@@ -29,7 +31,7 @@ PLACED = Placed(Path("b"), Path("v"), Resources(lut4=4321, ebr=21, spram=4, dsp=
 def report_of(graph, accuracy=None):
     plan = schedule(graph, Config())
     return make_report(graph.name, BOARDS["icebreaker"], plan, PLACED, estimate(plan), 12345,
-                       accuracy=accuracy)
+                       MEMORY, accuracy=accuracy)
 
 
 def deep(count=60, size=64):
@@ -101,6 +103,8 @@ def odd_reports(draw, text=TEXT, most=40):
         "accuracy": draw(st.none() | st.fixed_dictionaries(
             {"data": text, "samples": st.just(samples), "given": st.just(samples),
              "correct": st.integers(0, samples)})),
+        "c": draw(st.fixed_dictionaries({f"{part}_bytes": COUNTS for part in (
+            "constants", "tensors", "sums", "total")})),
         "network": {"input": {"name": "x", "shape": draw(st.lists(SIZES, max_size=3)),
                               "type": draw(text)}, "steps": steps},
         "layers": [{"name": name, "unit": unit, "products": draw(COUNTS),

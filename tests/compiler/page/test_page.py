@@ -13,7 +13,7 @@ from tests.compiler.page.reports import CAUSES, deep, joined, odd_reports, repor
 
 
 VOID = {"meta", "link", "br"}
-SECTIONS = ["cycles", "roofline", "memory", "network", "chip", "clocks", "weights"]
+SECTIONS = ["cycles", "roofline", "memory", "network", "chip", "clocks", "weights", "c"]
 
 
 class Page(HTMLParser):
