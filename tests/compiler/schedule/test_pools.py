@@ -65,7 +65,7 @@ def test_parts_that_fit_the_memory():
 
 @pytest.mark.parametrize("other", [
     {"pool": 2},                       # windows do not overlap
-    {"inputs": 8, "size": 5, "channels": 8, "pool": 3, "stride": 3},
+    {"inputs": 8, "size": 8, "channels": 8, "pool": 3, "stride": 3},
 ])
 def test_what_does_not_pay(other):
     graph = network(np.random.default_rng(0), **other)
