@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from compiler.cli_common import Command, hint, progress
+from compiler.cli_common import WIDTH, Command, hint, progress
 from compiler.deployment import Deployment
 from compiler.errors import UserError
 from compiler.flash import flash as write_flash
@@ -22,8 +22,6 @@ from compiler.serial_port import SerialPort, ports
 
 
 __all__ = ["flash", "monitor", "opened", "port_option"]
-
-WIDTH = 100  # of tables where there is no terminal
 
 port_option = click.option(
     "--port", metavar="PORT", help="The board's serial port, such as /dev/ttyUSB1 or COM4, or what "

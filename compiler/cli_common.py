@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+from rich.console import Console
 
 from boards.catalogue import BOARDS
 from compiler import models
@@ -20,12 +21,13 @@ from compiler.frontends import ModelError
 from compiler.progress import Step, quiet, terminal
 
 
-__all__ = ["USER_ERROR", "Command", "Commands", "complete_board", "complete_model", "hint",
-           "json_option", "print_json", "progress", "tell_next"]
+__all__ = ["USER_ERROR", "WIDTH", "Command", "Commands", "complete_board", "complete_model",
+           "given", "hint", "json_option", "plain_console", "print_json", "progress", "tell_next"]
 
 VERBOSE, QUIET = f"{__name__}.verbose", f"{__name__}.quiet"  # in `click.Context.meta`
 
 USER_ERROR = 1
+WIDTH = 100  # of tables where there is no terminal
 INTERRUPTED = 130
 
 json_option = click.option("--json", "as_json", is_flag=True,
@@ -109,6 +111,19 @@ def complete_model(context: click.Context, option: click.Parameter,
     """Complete a network that ships with us, or a file."""
     return [*(CompletionItem(name) for name in models.names() if name.startswith(begun)),
             CompletionItem(begun, type="file")]
+
+
+def plain_console() -> Console:
+    """Return where tables go: as wide as the terminal, or of a width of our own."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
+    return console
+
+
+def given(value: str | None, *option: str) -> tuple[str, ...]:
+    """Return the words that give a value, for a hint; none where there is no value."""
+    return (*option, value) if value else ()
 
 
 class Commands(click.Group):

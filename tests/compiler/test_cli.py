@@ -148,7 +148,7 @@ def test_check_fits():
     """The C of digits has 27 kB of weights; what it takes at least is found by asking."""
     result = call("check", "digits", "--fits", "64KiB")
     assert result.exit_code == 0
-    first, second = result.output.splitlines()
+    first, second = result.stdout.splitlines()
     assert first == "digits is understood"
     found = re.fullmatch(r"Its C takes (\d+) bytes of 65536: (\d+) bytes of constants and (\d+) of "
                          r"temporaries \((\d+) of tensors between layers, (\d+) of sums\)", second)
@@ -368,8 +368,8 @@ def test_cost():
     assert call("cost", models.network()).stdout.splitlines()[3].split() == [
         "fc0", "256", "8", "16,384", "16,896", "16,384", "20,512"]
     assert refused(call("cost", "cats")) == (
-        "'cats' must be an ONNX file, a folder of BNN-PYNQ parameters, a Torch7 file or a "
-        "description, but there is nothing of that name")
+        "'cats' must be an ONNX file, a folder of BNN-PYNQ parameters, a model.def of tinier-nn, a "
+        "header of eBNN, a Torch7 file or a description, but there is nothing of that name")
 
 
 @pytest.mark.parametrize("words", [["cost"], ["check"], ["verify"], ["build", "--board",

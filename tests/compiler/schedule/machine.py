@@ -34,27 +34,25 @@ def fields_of(shape, data):
 class Machine:
     """Memory and queues of a board with ``image`` in its flash, after it was loaded.
 
-    Nothing is known of memory that was not written. Queues have their depth: a program that would
-    wait for ever is an AssertionError, and so is a level that is not there when a pass ends.
+    Nothing is known of memory that was not written. Queues have their depth: a program that waits
+    for ever is an AssertionError, and so is a level that is not there when a pass ends.
     """
 
     def __init__(self, config, image, seed=0):
         parts = Image.from_bytes(image)
+        resident, self.program = (np.frombuffer(of, "<u2") for of in (parts.resident, parts.program))
         assert parts.config_hash == config.hash
         self.config = config
-        octets = config.memory_depth * config.memory_width // 8
-        self.memory = np.random.default_rng(seed).integers(0, 256, octets, np.uint8)
-        self.program = np.frombuffer(parts.program, "<u2")
+        self.memory = np.random.default_rng(seed).integers(
+            0, 256, config.memory_depth * config.memory_width // 8, np.uint8)
         self.layers, self.weights, self.levels = deque(), [], []
-        self.signs, self.signed = [], 0  # levels that stay, and how many this frame has used
-        self.left = []  # the memory, when each layer of the last frame had ended
-        self.wants, self.on_want = 0, None
-        self.held, self.shown = [], 0  # weights that stay, and how many this frame has
-        self.carry_out(np.frombuffer(parts.resident, "<u2"), first=True)
+        self.held, self.signs, self.on_want = [], [], None  # weights and levels that stay
+        self.shown = self.signed = self.wants = 0  # how many of them this frame has used
+        self.carry_out(resident, first=True)
 
     def run(self):
         """One frame."""
-        self.left = []
+        self.left = []  # the memory, when each layer had ended
         self.carry_out(self.program)
 
     def write(self, address, data):
