@@ -40,7 +40,7 @@ class Machine:
 
     def __init__(self, config, image, seed=0):
         parts = Image.from_bytes(image)
-        resident, self.program = (np.frombuffer(of, "<u2") for of in (parts.resident, parts.program))
+        resident, self.program = (np.frombuffer(x, "<u2") for x in (parts.resident, parts.program))
         assert parts.config_hash == config.hash
         self.config = config
         self.memory = np.random.default_rng(seed).integers(
