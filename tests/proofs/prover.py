@@ -37,13 +37,17 @@ class Refuted(AssertionError):
 class Unit:
     """A component that something is to be proved of, for the submodules of a proof.
 
-    ``memory`` names a memory within it, which `contents` reads at any address, at once. It is
-    elaborated for ``platform``.
+    ``memory`` names a memory within it, or is its number among submodules without a name;
+    `contents` reads it at any address, at once. It is elaborated for ``platform``.
     """
     def __init__(self, component, memory=None, platform=None):
         module = component.elaborate(platform)
         self.ports = component
-        self.contents = module.submodules[memory].read_port(domain="comb") if memory else None
+        self.memory = self.contents = None
+        if memory is not None:
+            self.memory = (module.submodules[memory] if isinstance(memory, str)
+                           else module._anon_submodules[memory][0])
+            self.contents = self.memory.read_port(domain="comb")
         self.fragment = Fragment.get(module, None)
         self._signals = dict(signals(self.fragment))
 

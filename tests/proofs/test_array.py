@@ -48,11 +48,11 @@ def statement(module, folder):
 
     # What makes it so, stage by stage
     for at in range(0, SIMD, 4):
-        m.d.comb += Assert(unit[f"four_{at}"] == count(once[at:at + 4]))
+        m.d.comb += Assert(unit[f"popcount.four_{at}"] == count(once[at:at + 4]))
     for index in range(2):
         at = index * SIMD // 2
-        m.d.comb += Assert(unit[f"count_1_{index}"] == count(twice[at:at + SIMD // 2]))
-    m.d.comb += Assert(unit["surplus"] == counted)
+        m.d.comb += Assert(unit[f"popcount.count_1_{index}"] == count(twice[at:at + SIMD // 2]))
+    m.d.comb += Assert(unit["popcount.surplus"] == counted)
     m.d.comb += Assert(unit["accumulator.sum"] == total)
 
     m.d.comb += Cover((half == -SIMD) & lane.capture)

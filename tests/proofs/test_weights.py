@@ -27,9 +27,9 @@ def weight_words(module, config, folder):
       that was written, and stays until the next.
     """
     m = Module()
-    unit = Unit(module.WeightQueue(config), "memory")
+    unit = Unit(module.WeightQueue(config), 0)
     m.submodules.unit = unit.fragment
-    queue = unit.ports
+    queue, reader = unit.ports, unit.memory.read_ports[0]
     depth, last = config.weight_depth, 2 * config.weight_depth
 
     # Words are numbered in the order in which they are written, modulo twice the depth.
@@ -81,7 +81,7 @@ def weight_words(module, config, folder):
     compared = Signal.like(value)           # halfwords that were written
     m.d.sync += coming.eq(queue.read & (at == watched))
     mask = Cat(lane.replicate(16) for lane in known)
-    with m.If(unit["reading"]):
+    with m.If(reader.en):
         m.d.sync += shown.eq(coming)
         m.d.sync += expected.eq(value)
         m.d.sync += compared.eq(mask)
@@ -102,8 +102,8 @@ def weight_words(module, config, folder):
     with m.If((watched == written) & (room == 0)):
         m.d.comb += Assert(known == 0)
     with m.If(coming):
-        m.d.comb += Assert(unit["reading"] & (held < depth - room))
-        m.d.comb += Assert(unit["read__addr"] == watched[:-1])
+        m.d.comb += Assert(reader.en & (held < depth - room))
+        m.d.comb += Assert(reader.addr == watched[:-1])
 
     m.d.comb += Cover(~queue.space)
     m.d.comb += Cover(shown & known.all() & (watched == 1))
