@@ -50,15 +50,17 @@ def chip_of(board: Board) -> Chip:
 
 def memories(config: Config) -> list[Memory]:
     """Return the memories of an accelerator, but for the activation memory."""
+    banks = config.pe // GROUP if config.signs else 1
     return [
-        (config.weight_width, config.weight_depth),
+        *[(config.weight_width // banks, config.weight_depth)] * banks,
         (config.sum_width, config.level_depth),
         (config.sum_width, config.p * config.pe),      # sums that are kept
         (16, config.flash_depth),
         (16, 2 * len(Loop) * WALK_HALVES),             # the walker's
         (COUNT_BITS, LAYERS * CAUSES),
         LINK,
-    ] + [(GROUP * SIGN_BITS, config.sign_depth)] * config.signs
+        *[(GROUP * SIGN_BITS, config.sign_depth)] * config.signs,
+    ]
 
 
 def counted(config: Config, chip: Chip) -> dict[str, int]:

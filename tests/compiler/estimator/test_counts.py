@@ -13,7 +13,8 @@ BOARD = BOARDS["icebreaker"]
 
 @pytest.mark.parametrize("config", [
     Config(), Config(p=4, pe=16, simd=16, fixed_pe=8, flash_depth=512, level_depth=64),
-    Config(p=8, simd=8, fixed_pe=8, weight_depth=512, binary_width=8, fixed_width=20)])
+    Config(p=8, simd=8, fixed_pe=8, weight_depth=512, binary_width=8, fixed_width=20),
+    Config(pe=32, weight_depth=512, sign_depth=20)])
 def test_counts_are_those_of_the_gateware(config):
     """Before synthesis, which may turn no block into another."""
     plan = BOARD.platform().prepare(BOARD.shell(Accelerator(config), config.clock_hz), "top")
