@@ -136,7 +136,9 @@ def test_random_pictures_by_signs(seed):
     check_pictures(CONFIGS["signs"], seed)
 
 
-@pytest.mark.parametrize("config", BY_SIGNS, ids=["2x8x32", "1x64x64"])
+@pytest.mark.parametrize("config", [
+    pytest.param(config, marks=[pytest.mark.slow] if config.pe == 64 else [],
+                 id=f"{config.p}x{config.pe}x{config.simd}") for config in BY_SIGNS])
 @pytest.mark.parametrize("seed", range(4))
 def test_random_by_signs(config, seed):
     check_random(config, seed)
