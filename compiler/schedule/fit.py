@@ -12,7 +12,7 @@ from compiler.errors import UserError
 from compiler.estimator.counts import block_rams, chip_of, counted, memories
 from compiler.estimator.model import estimate
 from hdl.config import Config
-from hdl.isa import GROUP, Layer
+from hdl.isa import GROUP, Layer, Walk
 
 
 __all__ = ["arrays", "candidates", "considered", "fit"]
@@ -23,7 +23,8 @@ MOST_WORDS = (1 << Layer["segment"].width) - 1  # ... where there are logic cell
 PLANES = 8  # of a word, whose sums an accumulator takes there
 ROUTABLE = 0.97  # of the logic cells can be used, unless place and route has shown more
 LUCK = 1.05      # by which the best of several seeds may be faster
-MOST_PLACES, MOST_BITS = 1 << 16, 1 << 23  # of an activation memory
+# Of an activation memory: a walk counts its words modulo this, also those before the first.
+MOST_PLACES, MOST_BITS = 1 << Walk["source"].width, 1 << 23
 NAMES = {"lut4": "logic cells", "ebr": "block RAMs", "spram": "large RAMs", "dsp": "multipliers"}
 
 
@@ -143,12 +144,13 @@ def shapes(board: Board) -> Iterator[Config]:
 def deepest(board: Board, config: Config) -> int:
     """Return the depth of the activation memory: of large RAMs, or of the block RAMs left over."""
     chip = chip_of(board)
+    most = min(MOST_PLACES // config.p, MOST_BITS // config.memory_width)
     if chip.large:
-        return chip.large[1]
+        return min(chip.large[1], most)
     left = board.available.ebr - block_rams(memories(config), chip)
     bits, depth = chip.block[0]
     places = left // -(-config.memory_width // bits) * depth
-    return power_of_two(min(places, MOST_PLACES, MOST_BITS // config.memory_width))
+    return power_of_two(min(places, most))
 
 
 def power_of_two(limit: int) -> int:

@@ -7,8 +7,9 @@ from boards.catalogue import BOARDS
 from compiler.errors import UserError
 from compiler.estimator.counts import CHIPS, Chip, chip_of, counted
 from compiler.estimator.model import Model, Point, estimate, model_of
-from compiler.schedule.fit import arrays, candidates, fit, power_of_two
+from compiler.schedule.fit import arrays, candidates, fit, power_of_two, shapes
 from hdl.config import Config
+from hdl.isa import Walk
 
 
 BOARD = BOARDS["icebreaker"]
@@ -159,3 +160,11 @@ def test_lanes_that_no_array_has(lanes):
 
 def test_power_of_two():
     assert [power_of_two(limit) for limit in range(-1, 10)] == [0, 0, 1, 2, 2, 4, 4, 4, 4, 8, 8]
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
+def test_a_walk_goes_around_the_whole_memory(board):
+    """A window that begins before the first word goes on with the first."""
+    for config in shapes(board):
+        assert (1 << Walk["source"].width) % (config.p * config.memory_depth) == 0
+        assert config.pe <= config.simd or not config.signs
