@@ -41,7 +41,7 @@ def section(made: Exploration, pictures: list[Path]) -> str:
 def write(made: Exploration) -> None:
     """Put what came of it in the documents."""
     folder = OUT / "pictures"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     pictures = draw(made, folder)
     before, rest = PAGE.read_text().split(BEGIN)
     _, after = rest.split(END)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class Exploration:
     board: Board
     points: tuple[Point, ...]
     seeds: Mapping[int, Timing]  # of the fastest that was placed, where several were tried
+    failures: Mapping[int, str] = field(default_factory=dict)  # of the other seeds
 
     @property
     def front(self) -> list[Point]:
@@ -60,7 +61,9 @@ class Exploration:
                 "front": [point.name for point in self.front],
                 "seeds": [{"of": self.fastest.name, "seed": seed, "met": timing.met,
                            "fmax_mhz": timing.fmax_hz / 1e6}
-                          for seed, timing in self.seeds.items()]}
+                          for seed, timing in self.seeds.items()],
+                "failures": [{"of": self.fastest.name, "seed": seed, "failure": failure}
+                             for seed, failure in self.failures.items()]}
 
 
 @dataclass(frozen=True)
@@ -131,10 +134,11 @@ def explore(work: Workload, board: Board, out: Path, client: Client, *, places: 
     best = best_of(points)
     found = jobs.run(f"placing {best.name} with {seeds} seeds", place,
                      (job(best.config, seed, best.name) for seed in range(1, seeds + 1)))
-    # A seed with which routing failed tells no clock.
-    return Exploration(work.name, board, tuple(points), {
-        seed: Timing(**result["timing"]) for seed, result in enumerate(found, 1)
-        if "failure" not in result})
+    by_seed = dict(enumerate(found, 1))
+    return Exploration(
+        work.name, board, tuple(points),
+        {seed: Timing(**told["timing"]) for seed, told in by_seed.items() if "timing" in told},
+        {seed: told["failure"] for seed, told in by_seed.items() if "failure" in told})
 
 
 def estimated(work: Workload, points: Sequence[Point], jobs: Jobs) -> list[Point]:

@@ -69,6 +69,8 @@ def notes(made: Exploration) -> Iterator[str]:
         yield (f"{made.fastest.name} with {len(rates)} seeds: {min(rates):.2f} to "
                f"{max(rates):.2f} MHz, {statistics.mean(rates):.2f} MHz in the mean; {met} of them "
                f"fast enough for {made.board.clock_hz / 1e6:g} MHz")
+    for seed, failure in made.failures.items():
+        yield f"{made.fastest.name} with seed {seed}: {failure}"
 
 
 def confusion_table(made: Evaluation) -> Table:

