@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,9 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
             cluster = stack.enter_context(LocalCluster(
                 n_workers=workers or os.cpu_count() or 1, threads_per_worker=1,
                 dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL))
-            yield stack.enter_context(Client(cluster))
+            client = stack.enter_context(Client(cluster))
+            client.run(outlive_interrupts)
+            yield client
             return
         try:
             client = stack.enter_context(Client(scheduler, timeout=PATIENCE))
@@ -57,6 +60,11 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
             raise UserError(f"Cluster {scheduler!r} must have a worker: start one with "
                             f"`dask worker {scheduler}`") from error
         yield client
+
+
+def outlive_interrupts() -> None:
+    """Leave it to the command what an interrupt ends. A tool that runs, gets it as well."""
+    signal.signal(signal.SIGINT, lambda *_: None)
 
 
 def results(client: Client, function: Callable[..., Any],

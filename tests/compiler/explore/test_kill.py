@@ -105,3 +105,17 @@ def test_goes_on_after_a_kill(python, tmp_path, enough):
     assert len(placed(after)) == PLACES + SEEDS - 1
     anew = len(calls.read_text().split()) - called
     assert anew <= PLACES + SEEDS - 1 - len(placed(before))
+
+
+@pytest.mark.slow
+def test_interrupt_ends_it_in_a_line(python, tmp_path):
+    out = tmp_path / "out"
+    made = start(python, out)
+    while len(kept(out)) < 3:
+        assert made.poll() is None, made.communicate()
+        time.sleep(0.05)
+    os.killpg(made.pid, signal.SIGINT)  # as a terminal does
+    output, errors = made.communicate()
+    assert (made.returncode, output) == (130, "")
+    assert errors.endswith("\nError: interrupted\n")
+    assert "Traceback" not in errors
