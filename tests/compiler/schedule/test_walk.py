@@ -42,11 +42,11 @@ def places(lowered, turns):
     task, source, output = lowered.task, lowered.source, lowered.output
     conv = task.conv
     top, left = conv.pads[:2]
-    column, row = turns[Loop.ACROSS] * lowered.pixels, turns[Loop.ROW]
-    to = turns[Loop.ROW], column
+    column, row = turns[Loop.ACROSS] * lowered.pixels, turns[Loop.DOWN]
+    to = row, column
     if lowered.pooled:
         to = turns[Loop.ROW], turns[Loop.COLUMN]
-        row = row * task.hop[0] + turns[Loop.DOWN]
+        row = turns[Loop.ROW] * task.hop[0] + turns[Loop.DOWN]
         column += turns[Loop.COLUMN] * task.hop[1]
     y, x = row * conv.stride[0] - top, column * conv.stride[1] - left
     begin = SOURCE + source.first + y * source.line + x * source.pixel
