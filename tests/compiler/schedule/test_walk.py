@@ -49,6 +49,8 @@ def places(lowered, turns):
         row = turns[Loop.ROW] * task.hop[0] + turns[Loop.DOWN]
         column += turns[Loop.COLUMN] * task.hop[1]
     y, x = row * conv.stride[0] - top, column * conv.stride[1] - left
+    if source.lead is not None:  # columns are those of words, and the border is among them
+        x = (x + left) * source.shape[2] // source.lanes
     begin = SOURCE + source.first + y * source.line + x * source.pixel
     tile = turns[Loop.WORD] * lowered.tiles + turns[Loop.TILE]
     channel = tile * lowered.channels * lowered.parts
