@@ -27,6 +27,7 @@ class Chip:
     products: int              # of octets, in a multiplier block
     usual: tuple[int, int, int]  # P x PE x SIMD that place and route confirms
     held: tuple[int, int] = (0, 0)  # weight words, and groups of levels, of a network that stays
+    fixed_pe: int = 1 << 8          # most channels of the fixed-point unit that can be routed
 
 
 CHIPS: Mapping[str, Chip] = {
@@ -34,7 +35,7 @@ CHIPS: Mapping[str, Chip] = {
                       products=2, usual=(2, 8, 32)),
     # Blocks have parity bits, too, which memories of whole octets leave unused.
     "LFE5U": Chip(block=((32, 512), (16, 1024)), large=None, products=1, usual=(4, 32, 64),
-                  held=(1024, 256)),
+                  held=(1024, 256), fixed_pe=4),
 }
 
 

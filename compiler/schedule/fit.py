@@ -125,7 +125,7 @@ def shapes(board: Board) -> Iterator[Config]:
         words, held = MOST_WORDS, dict(zip(("weight_depth", "sign_depth"), chip.held, strict=True))
     for p, pe, simd in product(SIZES, repeat=3):
         fixed_simd = max(simd // 8, 1)
-        most = min(pe, GROUP if held else pe,
+        most = min(pe, GROUP if held else pe, chip.fixed_pe,
                    power_of_two(has.dsp // -(-fixed_simd // chip.products)))
         for fixed_pe in (size for size in SIZES if p <= size <= max(most, p)):
             with suppress(ValueError):
