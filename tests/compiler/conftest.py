@@ -86,10 +86,11 @@ def workshop(tmp_path, monkeypatch):
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def threads():
     """The address of a Dask cluster whose workers are threads of this process, which see what it
-    has replaced."""
+    has replaced. They draw from `random`, which Hypothesis does not bear: they end with a module.
+    """
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False,
                                   protocol="tcp://", dashboard_address="127.0.0.1:0") as cluster:
