@@ -18,7 +18,7 @@ from boards.catalogue import BOARDS
 from compiler import models
 from compiler.errors import ToolError, UserError
 from compiler.frontends import ModelError
-from compiler.progress import Step, quiet, terminal
+from compiler.progress import Count, Step, bars, quiet, terminal, uncounted
 
 
 __all__ = ["USER_ERROR", "WIDTH", "Command", "Commands", "complete_board", "complete_model",
@@ -81,6 +81,11 @@ def verbose(context: click.Context) -> bool:
 def progress() -> Step:
     """Return how the present command shows what goes on."""
     return quiet if click.get_current_context().meta.get(QUIET) else terminal()
+
+
+def counting() -> Count:
+    """Return how the present command shows what is counted."""
+    return uncounted if click.get_current_context().meta.get(QUIET) else bars()
 
 
 def hint(*words: object) -> None:

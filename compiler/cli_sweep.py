@@ -5,20 +5,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 
+from boards.catalogue import BOARDS
 from compiler.build import find_board, whole_folder
-from compiler.cli_common import Command, complete_model, json_option
+from compiler.cli_common import (
+    Command,
+    complete_board,
+    complete_model,
+    counting,
+    given,
+    hint,
+    json_option,
+    print_json,
+)
 from compiler.cli_options import data_option, input_option
 from compiler.cluster import connect
 from compiler.evaluate import evaluate as evaluate_network
 from compiler.explore.explore import explore as explore_board
 from compiler.explore.plots import check, draw
 from compiler.explore.tables import confusion_table, notes, point_table
-from compiler.progress import bars
 from compiler.workload import open_workload
 
 
@@ -58,19 +66,21 @@ def evaluate(model: str, data: str | None, samples: int | None, scheduler: str |
     """
     work = open_workload(model, data, input_type)
     with connect(scheduler, workers) as client:
-        made = evaluate_network(work, client, samples, bars())
+        made = evaluate_network(work, client, samples, counting())
     if as_json:
         print_json(made.facts())
-        return
-    console = wide()
-    console.print(confusion_table(made))
-    click.echo(f"accuracy {100 * made.accuracy:.2f} %: {made.correct} of {made.samples} inputs of "
-               f"{made.data}")
+    else:
+        wide().print(confusion_table(made))
+        click.echo(f"accuracy {100 * made.accuracy:.2f} %: {made.correct} of {made.samples} inputs "
+                   f"of {made.data}")
+    hint("build", model, "--board", next(iter(BOARDS)), *given(data, "--data"),
+         *given(input_type, "--input-type"))
 
 
 @click.command(cls=Command)
 @click.argument("model", shell_complete=complete_model)
-@click.option("--board", required=True, metavar="BOARD", help="Its name; `boards` lists them.")
+@click.option("--board", required=True, metavar="BOARD", shell_complete=complete_board,
+              help="Its name; `boards` lists them.")
 @click.option("-o", "--out", default="build/explore", show_default=True, metavar="DIR",
               type=click.Path(path_type=Path), help="Where everything goes.")
 @click.option("--place", "places", type=click.IntRange(min=0), metavar="N",
@@ -103,17 +113,21 @@ def explore(model: str, board: str, out: Path, places: int | None, seeds: int, d
     target = find_board(board)
     work = open_workload(model, data, input_type)
     with connect(scheduler, workers) as client:
-        made = explore_board(work, target, out, client, places=places, seeds=seeds, count=bars())
+        made = explore_board(work, target, out, client, places=places, seeds=seeds,
+                             count=counting())
     with whole_folder(out) as folder:
         draw(made, folder)
         (folder / "explore.json").write_text(json.dumps(made.facts(), indent=2) + "\n")
     if as_json:
         print_json(made.facts())
-        return
-    wide().print(point_table(made))
-    for line in notes(made):
-        click.echo(line)
-    click.echo(f"Everything is in {out}")
+    else:
+        wide().print(point_table(made))
+        for line in notes(made):
+            click.echo(line)
+        click.echo(f"Everything is in {out}")
+    lanes = ["--lanes", made.fastest.config.lanes] if made.front else []
+    hint("build", model, "--board", board, *lanes, *given(data, "--data"),
+         *given(input_type, "--input-type"))
 
 
 def wide() -> Console:
@@ -122,7 +136,3 @@ def wide() -> Console:
     if not console.is_terminal:
         console.width = WIDE
     return console
-
-
-def print_json(facts: Any) -> None:
-    click.echo(json.dumps(facts, indent=2))

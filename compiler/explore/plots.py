@@ -80,7 +80,7 @@ def pareto(made: Exploration, figure: Figure) -> None:
                   xycoords=("data", "axes fraction"), fontsize=7)
     axes.set(title=f"{made.model} on {made.board.title}", xlabel="logic cells (LUT4)",
              ylabel="frames a second")
-    axes.set_ylim(0, 1.15 * max(columns(shown)[1]))
+    axes.set_ylim(0, 1.15 * max(columns(shown)[1], default=1.0))
     axes.grid(linewidth=0.3)
     axes.legend(fontsize=8, loc="lower right")
 

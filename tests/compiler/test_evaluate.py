@@ -111,6 +111,7 @@ def test_command(threads):
     right = matrix.trace()
     assert result.stdout.endswith(f"accuracy {right:.2f} %: {right} of 100 inputs of digits.npz\n")
     assert "100 inputs of digits.npz: 100 of 100" in result.stderr
+    assert result.stderr.endswith("\nNext: python -m compiler build digits --board icebreaker\n")
 
 
 def test_json(threads, tmp_path):

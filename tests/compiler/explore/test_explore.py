@@ -228,12 +228,27 @@ def test_command(workshop, threads, tmp_path, small):
     assert (f"{facts['front'][-1]} with 2 seeds: 23.00 to 25.00 MHz, 24.00 MHz in the mean; "
             "1 of them fast enough for 24 MHz") in result.stdout
     assert "placing 2 of them: 2 of 2" in result.stderr
+    lanes = facts["points"][[point["name"] for point in facts["points"]].index(
+        facts["front"][-1])]["lanes"]
+    assert result.stderr.endswith(f"\nNext: python -m compiler build small --board icebreaker "
+                                  f"--lanes {lanes}\n")
     assert (out / "pareto.svg").read_text().startswith("<?xml")
     assert (out / "fmax.png").read_bytes().startswith(b"\x89PNG")
     pictures = {path: path.read_bytes() for path in out.glob("*.*g")}
-    again = call(*words, "--json")
+    again = call(*words, "--json", "-q")
+    assert again.stderr == ""
     assert json.loads(again.stdout) == facts
     assert pictures == {path: path.read_bytes() for path in pictures}  # nothing is chance
+
+
+def test_board_of_which_little_is_known(threads, tmp_path, small):
+    """No logic cells are foretold, so there is no front, but there are pictures and a table."""
+    result = call("small", "--board", "ulx3s", "--scheduler", threads, "--place", 0,
+                  "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "explore.json").read_text())["front"] == []
+    assert (tmp_path / "pareto.png").exists()
+    assert result.stderr.endswith("\nNext: python -m compiler build small --board ulx3s\n")
 
 
 def test_command_refuses(workshop, threads, tmp_path, small):
