@@ -14,6 +14,7 @@ from compiler.errors import UserError
 from compiler.ir import Graph, Node
 from compiler.schedule.layout import Layout, Placement
 from compiler.schedule.streaming import Piece
+from compiler.schedule.unfold import Unfold
 from hdl.config import Config
 from hdl.isa import Feed, Target
 
@@ -23,7 +24,8 @@ __all__ = ["from_json", "to_json"]
 TYPES = ir.Real, ir.Binary, ir.Fixed, ir.Sum
 NODES = tuple(kind for name in ir.__all__
               if isinstance(kind := getattr(ir, name), type) and issubclass(kind, Node))
-KINDS = {kind.__name__: kind for kind in (*TYPES, *NODES, Graph, Layout, Placement, Piece, Config)}
+KINDS = {kind.__name__: kind for kind in (*TYPES, *NODES, Graph, Layout, Unfold, Placement, Piece,
+                                         Config)}
 ENUMS: Mapping[str, type[Enum]] = {kind.__name__: kind for kind in (Feed, Target)}
 
 

@@ -21,6 +21,7 @@ from compiler.ir import (
 )
 from compiler.records import from_json, to_json
 from compiler.schedule.layout import Layout, Placement
+from compiler.schedule.unfold import Unfold
 from hdl.config import Config
 from hdl.isa import Feed, Target
 
@@ -33,7 +34,9 @@ def again(value):
     None, True, 3, 2.5, "text", (1, (2, 3)), {"a": (1, 2)}, Real(), Binary(), Fixed(5, False, 2),
     Sum(-3, 4), Target.PLANES, Feed.GROUP, Config(p=4, simd=16),
     Placement("x", 64, Layout(type=Fixed(3, False), shape=(4, 4, 3), target=Target.PLANES, p=2,
-                              simd=32, parts=(1, 2)))])
+                              simd=32, parts=(1, 2))),
+    Layout(type=Fixed(8, False), shape=(2, 3, 12), target=Target.PLANES, p=2, simd=32,
+           feed=Feed.PLANES, unfold=Unfold((3, 4, 3), (2, 2), (1, 1), (0, 0, 0, 0)))])
 def test_value(value):
     assert again(value) == value
     assert type(again(value)) is type(value)
