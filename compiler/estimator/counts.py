@@ -67,9 +67,10 @@ def memories(config: Config) -> list[Memory]:
 def counted(config: Config, chip: Chip) -> dict[str, int]:
     """Return how many blocks of each kind an accelerator takes, by the names of `Resources`."""
     activations = config.memory_width, config.memory_depth
+    large = None if config.two_ports else chip.large
     return {
-        "ebr": block_rams(memories(config) + ([] if chip.large else [activations]), chip),
-        "spram": blocks(activations, chip.large) if chip.large else 0,
+        "ebr": block_rams(memories(config) + ([] if large else [activations]), chip),
+        "spram": blocks(activations, large) if large else 0,
         "dsp": config.fixed_pe * -(-config.fixed_simd // chip.products),
     }
 

@@ -6,7 +6,7 @@ import pytest
 from boards.catalogue import BOARDS
 from compiler.choice import choose
 from compiler.errors import UserError
-from compiler.ir import Binary, Conv, Graph, Input
+from compiler.ir import Binary, Conv, Graph, Input, Threshold
 from compiler.perf import estimate
 from compiler.schedule.fit import arrays, fit
 from compiler.schedule.plan import schedule
@@ -70,10 +70,17 @@ def test_lanes_and_frames_together(graph, rates):
 
 
 def test_array_whose_memory_is_too_small_is_passed_over():
-    """The input takes 96 KiB, and arrays of 256 lanes have 64 KiB."""
-    graph = Graph((Input(name="x", shape=(128, 192, 32), type=Binary()),
-                   Conv(name="sums", inputs=("x",), bits=1, stride=(64, 64),
-                        weights=np.ones((8, 1, 1, 32), int))))
+    """Each of four tensors takes 48 KiB, of which the input alone may come in parts; arrays of 256
+    lanes have 64 KiB."""
+    nodes, last = [Input(name="x", shape=(64, 192, 32), type=Binary())], "x"
+    for at in range(3):
+        nodes += [Conv(name=f"sums{at}", inputs=(last,), bits=1,
+                       weights=np.ones((32, 1, 1, 32), int)),
+                  Threshold(name=f"bits{at}", inputs=(f"sums{at}",),
+                            levels=np.zeros((32, 1), int))]
+        last = f"bits{at}"
+    graph = Graph((*nodes, Conv(name="sums", inputs=(last,), bits=1, stride=(64, 64),
+                                weights=np.ones((8, 1, 1, 32), int))))
     plan, _ = choose(graph, BOARD, target_fps=1)
     assert plan.config.lanes == 512
     with pytest.raises(UserError, match="octets"):
