@@ -22,7 +22,8 @@ def test_counts_are_those_of_the_gateware(config):
     text = text if isinstance(text, str) else text.decode()
     found = re.findall(r"^ *memory width (\d+) size (\d+) ", text, re.MULTILINE)
     activations = [(config.memory_width, config.memory_depth)] * config.two_ports
-    assert sorted(memories(config) + activations) == sorted((int(bits), int(depth)) for bits, depth in found)
+    assert sorted(memories(config) + activations) == sorted(
+        (int(bits), int(depth)) for bits, depth in found)
     counts = counted(config, chip_of(BOARD))
     assert counts["spram"] == len(re.findall(r"^ *cell \\SB_SPRAM256KA ", text, re.MULTILINE))
     assert counts["dsp"] == len(re.findall(r"^ *cell \\SB_MAC16 ", text, re.MULTILINE))
