@@ -146,7 +146,8 @@ class Draft:
         return self._schedule(resident, program, ends, sum(load.octets for load in self.loads), 0)
 
     def schedule(self, choice: Choice) -> Schedule:
-        """Put the weights where they were chosen to be."""
+        """Put the weights where they were chosen to be; no layer may leave bits by groups."""
+        assert not any(lowered.signs for lowered in self.layers)
         writer = Writer(self.config, choice, [tile for own in self.work for tile in own])
         ends = []
         for at, (packet, lowered, own) in enumerate(zip(

@@ -200,7 +200,9 @@ def stored(config, seed):
     rng = np.random.default_rng(seed)
     while True:
         try:
-            made = draft(random_picture_network(rng), config)
+            # What leaves bits by groups has no way to be stored.
+            made = replace(draft(random_picture_network(rng), replace(config, sign_depth=0)),
+                           config=config)
         except UserError:
             continue
         plan = made.schedule(any_choice(rng, made))
