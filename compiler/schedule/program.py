@@ -100,15 +100,20 @@ def keep(config: Config, layers: Sequence[tuple[Packet, Lowered, Sequence[Tile]]
         if lowered.signs:
             levels = np.concatenate([tile.levels for tile in own])
             resident += [make.signs(part) for part in pieces(levels)]
-            program += [*(make.kept(len(part)) for part in pieces(words)), packet]
+            program += [*kept(words), packet]
         else:
             # The descriptor waits for the layer before, so what the queues hold comes ahead of it.
             some = [[make.levels(np.concatenate([tile.levels for tile in share])),
-                     make.kept(sum(len(tile.weights) for tile in share))]
+                     *kept(np.concatenate([tile.weights for tile in share]))]
                     for share in shares(own, config)]
             program += [*some[0], packet, *chain(*some[1:])]
         ends.append(len(program))
     return resident, program, ends
+
+
+def kept(words: Array) -> list[Packet]:
+    """Return the packets of weight words that are in the queue."""
+    return [make.kept(len(part)) for part in pieces(words)]
 
 
 def pieces(values: Array) -> list[Array]:
