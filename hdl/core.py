@@ -9,10 +9,10 @@ from hdl.drain import Drain
 from hdl.engine import Engine
 from hdl.feeder import Feeder
 from hdl.fixed_unit import FixedUnit
-from hdl.isa import Activation, Cause, Layer
+from hdl.isa import KEPT_BITS, Activation, Cause, Layer
 from hdl.signs import SignDrain, SignLevels
 from hdl.walker import Walker
-from hdl.weights import KEPT_BITS, LevelQueue, WeightQueue
+from hdl.weights import LevelQueue, WeightQueue
 
 
 __all__ = ["Core"]

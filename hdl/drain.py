@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl.engine import Harvest
-from hdl.gather import Gather
+from hdl.gather import Gather, results
 from hdl.isa import SERIAL, Activation, Layer, Target
 from hdl.rescaler import Rescaler
 
@@ -43,13 +43,8 @@ class Drain(wiring.Component):
         Which level is read; ``level`` is its value in the next cycle.
     level_release : Out
         How many levels are needed no more.
-    write : Out(memory_width // 8)
-        Octets of the activation memory that are to be written at ``address``, from
-        ``write_data``; stays until ``grant`` (In(1)).
-    pending : Out(1)
-        There are some.
-    urgent : Out(1)
-        It must be granted in this cycle.
+    write, address, write_data, grant, urgent, pending
+        Of `hdl.gather.results`.
     drained : Out(1)
         The next capture may come from the seventh cycle after this one on.
     resting : Out(1)
@@ -68,12 +63,7 @@ class Drain(wiring.Component):
             "level_address": Out(range(config.level_depth)),
             "level":         In(signed(config.sum_width)),
             "level_release": Out(range(config.level_depth)),
-            "write":         Out(config.memory_width // 8),
-            "address":       Out(range(config.memory_depth)),
-            "write_data":    Out(config.memory_width),
-            "grant":         In(1),
-            "urgent":        Out(1),
-            "pending":       Out(1),
+            **results(config),
             "drained":       Out(1),
             "resting":       Out(1),
         })

@@ -13,6 +13,7 @@ __all__ = ["Feeder"]
 
 KEEP = 4  # cycles from a step to what is told of its word
 
+
 class Feeder(wiring.Component):
     """Walks over the rows of a pass, a step at a time.
 

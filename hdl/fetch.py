@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hdl.isa import LAYER_HALVES, WALK_HALVES, Head, Layer, Loop, Opcode
+from hdl.isa import KEPT_BITS, LAYER_HALVES, WALK_HALVES, Head, Layer, Loop, Opcode
 
 
 __all__ = ["Fetch"]
@@ -79,7 +79,7 @@ class Fetch(wiring.Component):
             "write_data":   Out(config.memory_width),
             "grant":        In(1),
             "read_data":    In(config.memory_width),
-        } | ({"kept": Out(12), "sign_write": Out(1)} if config.signs else {}))
+        } | ({"kept": Out(KEPT_BITS), "sign_write": Out(1)} if config.signs else {}))
 
     def elaborate(self, platform):
         config, halves = self._config, self.halves

@@ -8,10 +8,33 @@ from amaranth.utils import exact_log2
 from hdl.isa import Layer, Target
 
 
-__all__ = ["SUM_OCTETS", "Gather"]
+__all__ = ["SUM_OCTETS", "Gather", "results"]
 
 
 SUM_OCTETS = 4
+
+
+def results(config):
+    """Return the members by which results go to the activation memory.
+
+    Members
+    -------
+    write : Out(memory_width // 8)
+        Octets of the activation memory that are to be written at ``address``, from
+        ``write_data``; stays until ``grant`` (In(1)).
+    urgent : Out(1)
+        It must be granted in this cycle.
+    pending : Out(1)
+        There is something to be written.
+    """
+    return {
+        "write":      Out(config.memory_width // 8),
+        "address":    Out(range(config.memory_depth)),
+        "write_data": Out(config.memory_width),
+        "grant":      In(1),
+        "urgent":     Out(1),
+        "pending":    Out(1),
+    }
 
 
 class Gather(wiring.Component):
@@ -48,13 +71,8 @@ class Gather(wiring.Component):
     sum_valid : In(1)
         There is a sum, ``sum`` (In(signed(32))), which stays for a cycle more; ``sum_ends`` (In(1))
         tells of it what ``ends`` does of a value.
-    write : Out(memory_width // 8)
-        Octets of the activation memory that are to be written at ``address``, from
-        ``write_data``; stays until ``grant`` (In(1)).
-    pending : Out(1)
-        There are some.
-    urgent : Out(1)
-        It must be granted in this cycle.
+    write, address, write_data, grant, urgent, pending
+        Of `results`.
     hurry : In(1)
         Planes are in the way.
     leaving, left : Out(1)
@@ -77,12 +95,7 @@ class Gather(wiring.Component):
             "sum_valid":  In(1),
             "sum":        In(signed(8 * SUM_OCTETS)),
             "sum_ends":   In(1),
-            "write":      Out(config.memory_width // 8),
-            "address":    Out(range(config.memory_depth)),
-            "write_data": Out(config.memory_width),
-            "grant":      In(1),
-            "urgent":     Out(1),
-            "pending":    Out(1),
+            **results(config),
             "hurry":      In(1),
             "leaving":    Out(1),
             "left":       Out(1),

@@ -12,9 +12,9 @@ from amaranth import unsigned
 from amaranth.lib import data
 
 
-__all__ = ["GROUP", "HEADER", "HEADER_HALVES", "LAYER_HALVES", "LOOPS", "MAGIC", "SERIAL",
-           "VERSION", "WALK_HALVES", "Activation", "Cause", "Feed", "Head", "Layer", "Loop",
-           "Opcode", "Target", "Walk"]
+__all__ = ["GROUP", "HEADER", "HEADER_HALVES", "KEPT_BITS", "LAYER_HALVES", "LOOPS", "MAGIC",
+           "SERIAL", "VERSION", "WALK_HALVES", "Activation", "Cause", "Feed", "Head", "Layer",
+           "Loop", "Opcode", "Target", "Walk"]
 
 
 VERSION = 4
@@ -178,6 +178,7 @@ LOOPS = len(Loop) - 1
 
 
 SERIAL = 7  # planes that there can be behind the first
+KEPT_BITS = Head["count"].width  # of a number of weight words that stay
 GROUP  = 8  # channels of which `Activation.SIGN` makes bits at once
 
 

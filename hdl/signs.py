@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 
 from hdl.config import SIGN_BITS
 from hdl.engine import CAPTURE, Harvest
+from hdl.gather import results
 from hdl.isa import GROUP, Layer
 
 
@@ -87,7 +88,7 @@ class SignDrain(wiring.Component):
     level_address : Out
         Which levels are read; ``levels`` (In(GROUP * SIGN_BITS)) are there in the next cycle.
     write, address, write_data, grant, urgent, pending
-        Of `hdl.drain.Drain`.
+        Of `hdl.gather.results`.
     drained : Out(1)
         The next capture may come from the seventh cycle after this one on.
     resting : Out(1)
@@ -105,12 +106,7 @@ class SignDrain(wiring.Component):
             "group":         In(config.p * GROUP * config.binary_width),
             "level_address": Out(range(config.sign_depth)),
             "levels":        In(GROUP * SIGN_BITS),
-            "write":         Out(config.memory_width // 8),
-            "address":       Out(range(config.memory_depth)),
-            "write_data":    Out(config.memory_width),
-            "grant":         In(1),
-            "urgent":        Out(1),
-            "pending":       Out(1),
+            **results(config),
             "drained":       Out(1),
             "resting":       Out(1),
         })

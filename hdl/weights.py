@@ -5,14 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl.isa import GROUP, Head
+from hdl.isa import GROUP, KEPT_BITS
 
 
 __all__ = ["LevelQueue", "WeightQueue"]
-
-
-KEPT_BITS = Head["count"].width
-
 
 class WeightQueue(wiring.Component):
     """Words of ``weight_width`` bits, written in parts and read whole, once or again and again.
