@@ -64,7 +64,8 @@ def streaming(layers: Sequence[Lowered], regions: Sequence[Region], wholes: Sequ
     in the memory if there is room, and else come from the flash for every stripe. None where there
     is no way.
     """
-    counts = [count for count in STRIPED if striped(layers[:count], regions)]
+    counts = [count for count in STRIPED
+              if count <= len(layers) and striped(layers[:count], regions)]
     for stays in (True, False):
         found = []
         for count in counts:

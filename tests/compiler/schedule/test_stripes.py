@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from compiler.errors import UserError
-from compiler.ir import Binary, Fixed
+from compiler.ir import Binary, Conv, Fixed, Graph, Input
 from compiler.schedule.plan import draft, schedule
 from compiler.schedule.streaming import HOME
 from compiler.schedule.stripes import Stripe, ring
@@ -87,6 +87,15 @@ def test_a_pool_whose_windows_overlap(kind):
     assert [layer.output.mirrored for layer in stripes] == [
         at % 2 == 1 for at in range(len(stripes))]
     check(graph, rng.integers(0, 256, (2, 121, 14, 3)), schedule(graph, made.config))
+
+
+def test_a_single_layer_that_leaves_too_much():
+    """The picture would fit, but what the layer leaves does not."""
+    weights = np.ones((200, 3, 3, 3), int)
+    graph = Graph((Input(name="x", shape=(9, 9, 3), type=Fixed(5, signed=False)),
+                   Conv(name="sums", inputs=("x",), bits=1, weights=weights)))
+    with pytest.raises(UserError, match="^Tensors 'x' and 'sums' must fit the activation memory"):
+        draft(graph, SMALL)
 
 
 def test_weights_of_stripes_stay_in_the_memory():
