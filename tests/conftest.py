@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 
@@ -9,3 +10,10 @@ def pytest_configure():
     """Let an example take as long as a busy machine makes it take; repeat the same ones in CI."""
     settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
     settings.load_profile("house")
+
+
+def pytest_collection_modifyitems(items):
+    """Give tests that are known to take minutes all the time that they take."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(0))
