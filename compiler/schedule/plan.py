@@ -67,8 +67,8 @@ class Schedule:
 
     @property
     def output(self) -> Placement:
-        """Where the host finds what the suffix takes."""
-        return self.places[self.layers[-1].task.output]
+        """Where the host finds what the suffix takes: all of it, also where stripes leave it."""
+        return self.places[self.parts.body[-1].output]
 
     def pack(self, x: Array) -> list[list[tuple[int, bytes]]]:
         """Turn what the prefix makes of one frame into the parts in which the host writes it: the

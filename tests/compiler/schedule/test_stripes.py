@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from compiler.errors import UserError
-from compiler.ir import Binary, Conv, Fixed, Graph, Input
+from compiler.ir import Binary, Conv, Fixed, Graph, Input, Threshold
 from compiler.schedule.plan import draft, schedule
 from compiler.schedule.streaming import HOME
 from compiler.schedule.stripes import Stripe, ring
@@ -96,6 +96,20 @@ def test_a_single_layer_that_leaves_too_much():
                    Conv(name="sums", inputs=("x",), bits=1, weights=weights)))
     with pytest.raises(UserError, match="^Tensors 'x' and 'sums' must fit the activation memory"):
         draft(graph, SMALL)
+
+
+def test_a_network_all_of_whose_layers_run_in_stripes():
+    """The host takes what all stripes have left, not only the last of them."""
+    rng = np.random.default_rng(7)
+    graph = Graph((
+        Input(name="x", shape=(60, 14, 3), type=Fixed(8, signed=False)),
+        Conv(name="sums", inputs=("x",), bits=1, stride=(2, 2),
+             weights=2 * rng.integers(0, 2, (8, 3, 3, 3)) - 1),
+        Threshold(name="bits", inputs=("sums",), levels=rng.integers(-300, 300, (8, 1)))))
+    plan = schedule(graph, SMALL)
+    assert len(plan.given) > 2
+    assert plan.output.layout.height == 29
+    check(graph, rng.integers(0, 256, (2, 60, 14, 3)), plan)
 
 
 def test_weights_of_stripes_stay_in_the_memory():
