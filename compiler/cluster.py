@@ -3,6 +3,7 @@ Dask."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -50,16 +51,32 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
             yield client
             return
         try:
-            client = stack.enter_context(Client(scheduler, timeout=PATIENCE))
+            asyncio.run(reach(scheduler))
         except (OSError, ValueError) as error:
             raise UserError(f"Scheduler must be the address of a Dask scheduler that answers, such "
                             f"as tcp://10.0.0.1:8786, not {scheduler!r}") from error
+        client = stack.enter_context(Client(scheduler, timeout=PATIENCE))
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError as error:
             raise UserError(f"Cluster {scheduler!r} must have a worker: start one with "
                             f"`dask worker {scheduler}`") from error
         yield client
+
+
+async def reach(scheduler: str) -> None:
+    """Raise OSError or ValueError where there is no scheduler.
+
+    A synchronous client that reaches none cannot be closed; it closes itself whenever it is
+    collected, which may be in the thread of another cluster that starts, and both wait for ever.
+    """
+    from distributed import Client
+
+    client = Client(scheduler, timeout=PATIENCE, asynchronous=True)
+    try:
+        await client
+    finally:
+        await client.close()
 
 
 def outlive_interrupts() -> None:
