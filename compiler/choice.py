@@ -1,4 +1,5 @@
-"""Which array a network gets: as asked for, or the smallest that is fast enough."""
+"""Which array a network gets: as asked for, the largest that takes it, or the smallest that is
+fast enough."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from boards.board import Board
 from compiler.errors import UserError
 from compiler.ir import Graph
 from compiler.perf import Performance, estimate
-from compiler.schedule.fit import arrays, fit
+from compiler.schedule.fit import arrays
 from compiler.schedule.plan import Schedule, schedule
 
 
@@ -19,14 +20,23 @@ def choose(graph: Graph, board: Board, lanes: int | None = None,
            target_fps: float | None = None) -> tuple[Schedule, Performance]:
     """Schedule an integer graph for an array that ``board`` holds.
 
-    That is the best one of ``lanes``, or of as many as there can be; with ``target_fps``, the
-    smallest by which the network reaches so many frames a second at the board's clock. Raises
-    UserError where there is none.
+    That is the best one of ``lanes``, or of as many as take the network: fewer lanes may leave more
+    memory. With ``target_fps`` it is the smallest by which the network reaches so many frames a
+    second at the board's clock. Raises UserError where there is none.
     """
+    refusals: list[UserError] = []
     if target_fps is None:
-        plan = schedule(graph, fit(board, lanes))
-        return plan, estimate(plan)
-    refusals, reached = [], {}
+        # The first of as many lanes is the best of them.
+        best = {config.lanes: config for config in reversed(arrays(board, lanes))}
+        for config in best.values():
+            try:
+                plan = schedule(graph, config)
+            except UserError as refusal:
+                refusals.append(refusal)
+                continue
+            return plan, estimate(plan)
+        raise refusals[0]
+    reached = {}
     for config in arrays(board, lanes):
         try:
             plan = schedule(graph, config)

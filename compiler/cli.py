@@ -87,7 +87,7 @@ def commands() -> None:
 @click.option("-o", "--out", default="build", show_default=True, metavar="DIR",
               help="Where everything goes.")
 @click.option("--lanes", type=int, metavar="N",
-              help="Binary products in a cycle.  [default: as many as fit]")
+              help="Binary products in a cycle.  [default: as many as fit and take the network]")
 @click.option("--target-fps", type=click.FloatRange(min=0, min_open=True), metavar="F",
               help="Take the smallest array that makes F frames a second.")
 @data_option

@@ -25,17 +25,17 @@ class Chip:
     block: tuple[Memory, ...]  # a block RAM
     large: Memory | None       # a large RAM, of which the activation memory is made, if there are
     products: int              # of octets, in a multiplier block
-    usual: tuple[int, int, int]  # P x PE x SIMD that place and route confirms
+    confirmed: tuple[tuple[int, int, int], ...]  # P x PE x SIMD that place and route has confirmed
     held: tuple[int, int] = (0, 0)  # weight words, and groups of levels, of a network that stays
     fixed_pe: int = 1 << 8          # most channels of the fixed-point unit that can be routed
 
 
 CHIPS: Mapping[str, Chip] = {
     "iCE40UP5K": Chip(block=((16, 256), (8, 512), (4, 1024), (2, 2048)), large=(16, 16384),
-                      products=2, usual=(2, 8, 32)),
+                      products=2, confirmed=((2, 8, 32),)),
     # Blocks have parity bits, too, which memories of whole octets leave unused.
-    "LFE5U": Chip(block=((32, 512), (16, 1024)), large=None, products=1, usual=(4, 32, 64),
-                  held=(1024, 256), fixed_pe=4),
+    "LFE5U": Chip(block=((32, 512), (16, 1024)), large=None, products=1,
+                  confirmed=((4, 8, 64), (4, 32, 64)), held=(1024, 256), fixed_pe=4),
 }
 
 

@@ -70,11 +70,11 @@ def rank(board: Board, config: Config) -> tuple[int, ...]:
 def considered(board: Board) -> Iterator[tuple[Config, tuple[str, str] | None]]:
     """Yield the accelerators of which something is known, each with what the board `lacks` for it.
     """
-    usual = chip_of(board).usual
+    confirmed = chip_of(board).confirmed
     for config in candidates(board):
         # Words of a picture have as many bits as are made together.
         if config.pe <= config.simd and (estimate(config, board) is not None
-                                         or (config.p, config.pe, config.simd) == usual):
+                                         or (config.p, config.pe, config.simd) in confirmed):
             yield config, lacks(board, config)
 
 
@@ -91,7 +91,7 @@ def candidates(board: Board) -> Iterator[Config]:
 def lacks(board: Board, config: Config) -> tuple[str, str] | None:
     """Return what ``board`` must have for an accelerator, and what it has; None if it is enough.
 
-    Of the usual array, the clock needs no estimate.
+    Of an array that was confirmed, the clock needs no estimate.
     """
     needs, chip = estimate(config, board), chip_of(board)
     used = counted(config, chip) if needs is None else asdict(needs.used)
@@ -99,7 +99,7 @@ def lacks(board: Board, config: Config) -> tuple[str, str] | None:
         used["lut4"] = round(used["lut4"] / ROUTABLE)
     for name in short(used, board.available):
         return f"{used[name]} {NAMES[name]}", str(getattr(board.available, name))
-    if (config.p, config.pe, config.simd) == chip.usual:
+    if (config.p, config.pe, config.simd) in chip.confirmed:
         return None
     if needs is None:
         return "arrays to estimate from, placed by bench.estimate,", "too few"

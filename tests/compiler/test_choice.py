@@ -85,3 +85,21 @@ def test_array_whose_memory_is_too_small_is_passed_over():
     assert plan.config.lanes == 512
     with pytest.raises(UserError, match="octets"):
         choose(graph, BOARD, 256, 1)
+
+
+def test_fewer_lanes_where_they_leave_more_memory():
+    """Each of two tensors takes 96 KiB; on the ULX3S, 8,192 lanes leave 128 KiB, and 2,048 twice
+    as much."""
+    nodes, last = [Input(name="x", shape=(96, 128, 64), type=Binary())], "x"
+    for at in range(2):
+        nodes += [Conv(name=f"sums{at}", inputs=(last,), bits=1,
+                       weights=np.ones((64, 1, 1, 64), int)),
+                  Threshold(name=f"bits{at}", inputs=(f"sums{at}",),
+                            levels=np.zeros((64, 1), int))]
+        last = f"bits{at}"
+    graph = Graph((*nodes, Conv(name="sums", inputs=(last,), bits=1, stride=(64, 64),
+                                weights=np.ones((8, 1, 1, 64), int))))
+    plan, _ = choose(graph, BOARDS["ulx3s"])
+    assert plan.config.lanes == 2048
+    with pytest.raises(UserError, match="^Tensors .* must fit the activation memory of 131072"):
+        choose(graph, BOARDS["ulx3s"], 8192)
