@@ -13,7 +13,9 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(items):
-    """Give tests that are known to take minutes all the time that they take."""
+    """Give tests that are known to take minutes all the time that they take. Notebooks, of which
+    one places and routes, come first, so that nobody waits for them at the end."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(0))

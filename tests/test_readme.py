@@ -5,6 +5,7 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+import nbformat
 import pytest
 from amaranth.hdl import Shape
 
@@ -17,8 +18,12 @@ PAGES = {name: (ROOT / name).read_text()
          for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md",
                       "docs/tinier-nn.md", "docs/quantization.md", "docs/ebnn.md",
                       "docs/sweeps.md", "docs/board.md")}
+PAGES |= {f"notebooks/{path.name}": "\n".join(
+    cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
 COMMAND = re.compile(r"python -m compiler (\w+)([^`\n&|]*(?:\\\|[^`\n&|]*)*)")
-FOLDERS = ("hdl/", "compiler/", "sim/", "boards/", "tests/", "docs/", "bench/", ".ci/")
+FOLDERS = ("hdl/", "compiler/", "sim/", "boards/", "tests/", "docs/", "bench/", "notebooks/",
+           ".ci/")
 MADE = ("c/",)  # by commands, not in the repository
 
 
