@@ -128,7 +128,9 @@ class _Maker:
         mean, variance = moments(weights, seen, row.groups)
         scale: Array | float = 1.0
         if row.bits and not self._becomes_integers(row):
-            scale = self.chance.uniform(0.7, 1.4, row.channels) / math.sqrt(variance.mean())
+            # The sign of a picture that is never negative is always the same, and does not vary.
+            spread = math.sqrt(variance.mean()) or 1.0
+            scale = self.chance.uniform(0.7, 1.4, row.channels) / spread
         self.spread[row.name] = normal(mean * scale, variance * scale ** 2)
         bias = None
         if row.bias:

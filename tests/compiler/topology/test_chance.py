@@ -89,3 +89,12 @@ def test_a_seed_is_a_network(tmp_path):
 @pytest.mark.parametrize("name", ["alexnet-xnor", "alexnet-bwn"])
 def test_full_size(name):
     assert verify(open_workload(name), "c", 1).agree
+
+
+def test_inputs_that_do_not_vary(tmp_path):
+    """A picture is never negative, so its signs are all the same."""
+    path = tmp_path / "net.toml"
+    path.write_text("""input = [8, 8, 1]
+layers = ["sign", {dense = 16, bits = 1}, "sign", {dense = 10, bits = 1}]""")
+    graph = with_random_weights(read(path))
+    assert np.isfinite(graph.nodes[-1].scale).all()
