@@ -52,7 +52,7 @@ def test_command_is_known(page, found):
     name, words = found
     assert name in commands.commands
     known = {word for option in commands.commands[name].params for word in option.opts}
-    for word in re.findall(r"(?<![\w-])--?[a-z][\w-]*", words):
+    for word in re.findall(r"(?<![\w-])--?[a-z][\w-]*", words.partition(", or ")[0]):
         assert word in known, f"{page}: '{name}' must know {word}"
 
 
