@@ -16,7 +16,10 @@ ROOT = Path(__file__).parent.parent
 PAGES = {name: (ROOT / name).read_text()
          for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md",
                       "docs/tinier-nn.md", "docs/quantization.md", "docs/ebnn.md",
-                      "docs/sweeps.md", "docs/board.md")}
+                      "docs/sweeps.md", "docs/board.md", "docs/alexnet.md", "docs/index.md",
+                      "docs/tutorial.md", "docs/commands.md", "docs/own-network.md",
+                      "docs/own-board.md", "docs/own-layer.md", "docs/numbers.md",
+                      "docs/descriptors.md", "docs/measured.md")}
 COMMAND = re.compile(r"python -m compiler (\w+)([^`\n&|]*(?:\\\|[^`\n&|]*)*)")
 FOLDERS = ("hdl/", "compiler/", "sim/", "boards/", "tests/", "docs/", "bench/", ".ci/")
 MADE = ("c/",)  # by commands, not in the repository
