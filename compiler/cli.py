@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -120,7 +121,7 @@ def build(model: str | None, board: str, out: str, lanes: int | None, target_fps
         print_report(report, console)
         console.print(f"Everything is in {out}; {Path(out) / PAGE} shows it", markup=False,
                       highlight=False, soft_wrap=True)
-    hint("verify", *given(model), "--on", "c,rtl", *given(data, "--data"))
+    hint("flash", out, instead=f"python -m sim board {shlex.quote(out)}")
 
 
 @commands.command()
@@ -134,8 +135,9 @@ def page(folder: Path) -> None:
     Example:
       python -m compiler page build
     """
-    click.echo(write_page(folder))
-    tell_next("open it in a browser")
+    made = write_page(folder)
+    click.echo(made)
+    tell_next(f"open {made} in a browser")
 
 
 @commands.command()

@@ -97,3 +97,4 @@ def monitor(build_dir: str, port: str | None, once: bool, as_json: bool, interva
             if once:
                 break
             time.sleep(interval)
+    hint("page", build_dir)

@@ -88,10 +88,11 @@ def counting() -> Count:
     return uncounted if click.get_current_context().meta.get(QUIET) else bars()
 
 
-def hint(*words: object) -> None:
-    """Tell the command to give next."""
+def hint(*words: object, instead: str | None = None) -> None:
+    """Tell the command to give next, and behind it what may be done ``instead``."""
     program = click.get_current_context().find_root().command_path
-    tell_next(f"{program} {shlex.join(str(word) for word in words)}")
+    text = f"{program} {shlex.join(str(word) for word in words)}"
+    tell_next(f"{text}, or {instead}" if instead else text)
 
 
 def tell_next(text: str) -> None:

@@ -122,7 +122,7 @@ def train(task: str, data: str | None, layers: str | None, epochs: int | None, s
                           keep_test=keep_test)
     click.echo(f"{made.path}: {100 * made.accuracy:.2f} % of {made.tested} test inputs, "
                f"after {made.seconds:.0f} s")
-    hint("build", made.path, "--board", next(iter(BOARDS)))
+    hint("check", made.path)
 
 
 @click.command(cls=Command)

@@ -56,7 +56,7 @@ class Dataset:
         return len(self.x)
 
     def shaped(self, shape: tuple[int, ...]) -> Array:
-        """Return the inputs as (count, *shape), the last axis fastest."""
+        """Return the inputs as ``(count, *shape)``, the last axis fastest."""
         if math.prod(self.x.shape[1:]) != math.prod(shape):
             raise DataError(f"Inputs of '{self.name}' must fill {shape}, as the network reads it, "
                             f"not {self.x.shape[1:]}")

@@ -1,4 +1,4 @@
-"""Reads descriptions of networks: TOML, a row for each layer.
+"""Reads descriptions of networks: TOML, a row for each layer. ::
 
     input = [227, 227, 3]     # height, width, channels, of octets
     mean = [0.485, ...]       # of octets as numbers of 0 to 1, by channel; may be left out

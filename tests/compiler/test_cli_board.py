@@ -115,6 +115,7 @@ def test_monitor(folder, board):
     result = call("monitor", folder, "--port", "any", "--once")
     assert result.exit_code == 0, result.output
     assert "board         READY, last run none" in result.stdout
+    assert result.stderr == f"Next: python -m compiler page {folder}\n"
     board.last_run = 9
     result = call("monitor", folder, "--port", "any", "--once", "--json")
     seen = json.loads(result.stdout)
@@ -134,6 +135,7 @@ def test_monitor_goes_on_until_it_is_stopped(folder, board, monkeypatch):
     result = call("monitor", folder, "--port", "any", "--json", "--interval", 0.2)
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 3
+    assert result.stderr == f"Next: python -m compiler page {folder}\n"
     assert looks == [0.2] * 3
 
 

@@ -49,11 +49,12 @@ def test_hint_is_a_command(words):
 def test_hints_after_build(workshop, tmp_path):
     out = tmp_path / "out"
     result = call("build", "--board", "icebreaker", "-o", out)
-    assert words_of(result) == ["verify", "--on", "c,rtl"]
+    assert result.stderr.endswith(
+        f"\nNext: {PROGRAM} flash {out}, or python -m sim board {out}\n")
     assert f"Everything is in {out}; {out / PAGE} shows it\n" in result.stdout
     result = call("page", out)
     assert result.stdout == f"{out / PAGE}\n"
-    assert result.stderr == "Next: open it in a browser\n"
+    assert result.stderr == f"Next: open {out / PAGE} in a browser\n"
 
 
 def test_hint_keeps_what_was_given(tmp_path):
@@ -69,7 +70,7 @@ def test_hint_keeps_what_was_given(tmp_path):
 def test_hint_after_training(monkeypatch):
     made = type("Made", (), {"path": "net.onnx", "accuracy": 1, "tested": 4, "seconds": 1.0})
     monkeypatch.setattr("compiler.train.train", lambda *_, **__: made)
-    assert words_of(call("train")) == ["build", "net.onnx", "--board", "icebreaker"]
+    assert words_of(call("train")) == ["check", "net.onnx"]
 
 
 def test_failure_has_no_hint():
