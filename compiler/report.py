@@ -22,7 +22,7 @@ from hdl.isa import Cause
 
 __all__ = ["FORM", "make_report", "print_report"]
 
-FORM = 2    # of what is in a report
+FORM = 3    # of what is in a report
 PLACES = 4  # decimals of a time
 
 

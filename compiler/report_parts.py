@@ -37,7 +37,8 @@ def network_of(plan: Schedule) -> Facts:
         made = step.result(made)
         steps.append(fact(step.name, kind_of(step), [before], step.name, *made, HOST))
         before = step.name
-    units = {lowered.task.name: unit_of(lowered) for lowered in plan.layers}
+    units = {lowered.task.part_of or lowered.task.name: unit_of(lowered)
+             for lowered in plan.layers}
     steps += [device_step(step, units) for step in plan.parts.body]
     last = plan.parts.body[-1]
     made, before = (last.output_shape, last.output_type), last.output
@@ -90,14 +91,16 @@ def unit_of(lowered: Lowered) -> str:
 def layers_of(plan: Schedule) -> list[Facts]:
     """Return what every layer asks for, in the order of the program.
 
-    ``products`` are those of a unit: an input of several bit planes has each of its products once
-    for a plane on the array. ``fetched_bytes`` come from the flash in the course of the layer,
-    for itself or to be stored for a later one.
+    ``step`` is that of the network, of which a layer may make some lines alone. ``products`` are
+    those of a unit: an input of several bit planes has each of its products once for a plane on
+    the array. ``fetched_bytes`` come from the flash in the course of the layer, for itself or to
+    be stored for a later one.
     """
     fetched = [2 * sum(map(len, plan.program[begin:end]))
                for begin, end in pairwise((0, *plan.ends))]
     return [{
         "name": lowered.task.name,
+        "step": lowered.task.part_of or lowered.task.name,
         "unit": unit_of(lowered),
         "products": (math.prod(lowered.task.layer.output_shape)
                      * lowered.task.layer.sums.fan_in * lowered.planes),

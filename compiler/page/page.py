@@ -90,7 +90,7 @@ def rows_of(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     cycles = report["cycles"]
     kinds = {step["name"]: step["kind"] for step in report["network"]["steps"]}
     for number, (row, layer) in enumerate(zip(cycles["layers"], report["layers"], strict=True), 1):
-        yield {"number": number, "kind": kinds.get(layer["name"], ""), "layer": layer} | row
+        yield {"number": number, "kind": kinds.get(layer["step"], ""), "layer": layer} | row
     after = cycles["after"]
     yield {"number": "", "kind": "", "layer": None, "name": "after the last",
            "total": sum(after.values())} | after

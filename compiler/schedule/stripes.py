@@ -143,7 +143,7 @@ def lines_of(task: Task, rows: range) -> tuple[Task, range]:
         pools.append(Pooling(tagged(step.pool, tag), step.input + tag, before, step.input_type,
                              after))
         before = after
-    return Task(part, tuple(pools)), lines
+    return Task(part, tuple(pools), task.name), lines
 
 
 def span(lines: range) -> str:

@@ -30,11 +30,12 @@ class Task:
     """A layer, and the windows of its results that are joined as they are made.
 
     ``window`` and ``hop`` are size and stride of the windows along y and x, for all pools
-    together.
+    together. ``part_of`` names the layer of which it makes some lines, where it makes not all.
     """
 
     layer: Layer
     pools: tuple[Pooling, ...]
+    part_of: str = ""
 
     @property
     def name(self) -> str:

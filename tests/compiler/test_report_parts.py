@@ -18,6 +18,7 @@ from compiler.workload import open_workload
 from hdl.config import Config
 from tests.compiler.schedule.joins import random_joined_network
 from tests.compiler.schedule.pictures import random_picture_network, random_pictures
+from tests.compiler.schedule.streams import streamed_network
 
 
 DATA = Path(os.environ.get("XNORLOOM_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -56,6 +57,19 @@ def test_memory_of_any_network(seed, config):
         plan = schedule(drawn(seed), config)
     except UserError:  # it does not fit
         reject()
+    check_memory(plan)
+
+
+@pytest.mark.parametrize("pool", [None, 2, 3])
+def test_layers_that_run_in_stripes(pool):
+    """They are one step of the network, and several layers of the program."""
+    graph = streamed_network(np.random.default_rng(1), (90, 14, 3), stride=2, pool=pool)
+    plan = schedule(graph, Config(memory_depth=512))
+    assert {step["name"]: step["on"] for step in network_of(plan)["steps"]} == {
+        None: {"conv": "fixed", "last": "array"},
+        2: {"conv": "fixed", "pooled": "drain", "last": "array"},
+        3: {"conv": "fixed", "pooled.of1": "fixed", "last": "array"}}[pool]
+    assert sum(layer["name"].startswith("conv[") for layer in layers_of(plan)) == len(plan.given)
     check_memory(plan)
 
 

@@ -18,6 +18,7 @@ from compiler.schedule.plan import schedule
 from hdl.config import Config
 from hdl.isa import Cause
 from tests.compiler.schedule.joins import random_joined_network
+from tests.compiler.schedule.streams import streamed_network
 
 
 __all__ = ["deep", "joined", "odd_reports", "report_of"]
@@ -49,6 +50,11 @@ def deep(count=60, size=64):
 def joined(seed=3):
     """A report of a network that forks and joins."""
     return report_of(random_joined_network(np.random.default_rng(seed)))
+
+
+def streamed():
+    """A report of a network whose picture comes in parts, so that layers run in stripes."""
+    return report_of(streamed_network(np.random.default_rng(1), (250, 240, 3), stride=2, pool=3))
 
 
 SIZES = st.integers(1, 1 << 20)
@@ -109,7 +115,8 @@ def odd_reports(draw, text=TEXT, most=40):
                               "type": draw(text)}, "steps": steps},
         "layers": [{"name": name, "unit": unit, "products": draw(COUNTS),
                     "planes": draw(st.integers(1, 8)), "weights": draw(COUNTS),
-                    "weight_bits": draw(st.integers(1, 8)), "fetched_bytes": draw(COUNTS)}
+                    "weight_bits": draw(st.integers(1, 8)), "fetched_bytes": draw(COUNTS),
+                    "step": draw(st.sampled_from(names))}
                    for name, unit in zip(names, units, strict=True)],
         "peaks": {"array": draw(SIZES), "fixed": draw(SIZES),
                   "flash_bytes": draw(st.sampled_from([0.5, 1.0]))},

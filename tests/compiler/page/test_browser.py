@@ -11,7 +11,7 @@ from compiler.page import PAGE, save
 from compiler.passes import to_integer
 from compiler.workload import open_workload
 from tests.compiler.page.browser import browser, opened
-from tests.compiler.page.reports import deep, joined, report_of
+from tests.compiler.page.reports import deep, joined, report_of, streamed
 
 
 DATA = Path(os.environ.get("XNORLOOM_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -69,14 +69,14 @@ def shouting():
                                              strict=True)):
         name = layer["name"]
         wide = f"<{'W' * 60}&{index}>"
-        layer["name"] = row["name"] = wide
+        layer["name"] = layer["step"] = row["name"] = wide
         for step in report["network"]["steps"]:
             step["name"] = wide if step["name"] == name else step["name"]
     report["model"] = "M" * 90
     return report
 
 
-@pytest.fixture(scope="module", params=[digits, cnv, deep, joined, shouting],
+@pytest.fixture(scope="module", params=[digits, cnv, deep, joined, streamed, shouting],
                 ids=lambda make: make.__name__)
 def page(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / PAGE
@@ -102,7 +102,7 @@ def test_looks_right(running, page, width, scheme):
 
 def test_no_width_overflows(running, page):
     with opened(running, page, 320) as shown:
-        for width in 320, 940, 941, 1024, 1920:
+        for width in 320, 1000, 1001, 1024, 1920:
             shown.set_viewport_size({"width": width, "height": 900})
             assert shown.evaluate(OVERFLOW) == 0
             assert all(drawing["wrong"] == [] for drawing in shown.evaluate(LOOK))

@@ -9,7 +9,7 @@ from compiler.accuracy import Accuracy
 from compiler.errors import UserError
 from compiler.page import PAGE, REPORT, render, save, write_page
 from compiler.workload import open_workload
-from tests.compiler.page.reports import CAUSES, deep, joined, odd_reports, report_of
+from tests.compiler.page.reports import CAUSES, deep, joined, odd_reports, report_of, streamed
 
 
 VOID = {"meta", "link", "br"}
@@ -146,7 +146,7 @@ def test_what_was_not_measured_is_left_out(report):
     assert "None" not in html
 
 
-@pytest.mark.parametrize("make", [deep, joined])
+@pytest.mark.parametrize("make", [deep, joined, streamed])
 def test_other_networks(make):
     report = make()
     page = Page(render(report))
@@ -193,8 +193,8 @@ def test_page_of_a_folder(report, tmp_path):
     ("", "must be a report as `build` writes it, whole, not one with JSONDecodeError"),
     ("[]", "must be a report as `build` writes it, whole, not one with TypeError"),
     ("{}", "must be a report as `build` writes it, whole, not one with KeyError: 'form'"),
-    ('{"form": 1}', "must be a report of form 2, as this version writes it, not 1; build again"),
-    ('{"form": 2}', "must be a report as `build` writes it, whole, not one with KeyError"),
+    ('{"form": 1}', "must be a report of form 3, as this version writes it, not 1; build again"),
+    ('{"form": 3}', "must be a report as `build` writes it, whole, not one with KeyError"),
     ("[" * 100_000, "must be a report as `build` writes it, whole, not one with RecursionError"),
 ])
 def test_bad_report(tmp_path, text, words):
@@ -219,5 +219,5 @@ def test_every_missing_part_is_one_sentence(report, tmp_path):
 
 def test_failure_leaves_nothing(tmp_path):
     with pytest.raises(KeyError):
-        save({"form": 2}, tmp_path / PAGE)
+        save({"form": 3}, tmp_path / PAGE)
     assert list(tmp_path.iterdir()) == []
