@@ -30,7 +30,8 @@ class Board:
     available: Resources
     clock_hz: int            # core clock that we build for
     baud: int                # of the serial line: the clock divided by about a whole number
-    flash_full_rate: bool    # the pins of the flash can move two nibbles in a core cycle
+    flash_lines: int         # data lines that are wired from the flash chip: 4, or 2
+    flash_full_rate: bool    # the pins of the flash can make two clocks in a core cycle
     flash_continuous: bool   # the flash chip knows continuous read
     image_offset: int        # where in the flash an image may begin: behind the bitstream, octets
     platform: Callable[[], Any]

@@ -45,7 +45,8 @@ def test_takes_no_more_than_there_is(board):
         needs, has = estimate(config, board), board.available
         used = counted(config, chip_of(board)) if needs is None else asdict(needs.used)
         assert all(count <= getattr(has, name) for name, count in used.items())
-        for fact in ("clock_hz", "image_offset", "flash_full_rate", "flash_continuous"):
+        for fact in ("clock_hz", "image_offset", "flash_lines", "flash_full_rate",
+                     "flash_continuous"):
             assert getattr(config, fact) == getattr(board, fact)
 
 
