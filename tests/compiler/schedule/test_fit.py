@@ -91,7 +91,7 @@ def test_some_cells_stay_free_unless_an_array_was_placed(monkeypatch):
     assert fit(with_other(lut4=cells), 256) == config
     others = Model([point for point in model.points if shape(point.config) != shape(config)])
     cells = round(others.cells(config))
-    monkeypatch.setattr("compiler.estimator.model.model_of", lambda family: others)
+    monkeypatch.setattr("compiler.estimator.model.model_of", lambda device: others)
     for more, found in (1.02, False), (1.04, True):
         assert (config in arrays(with_other(lut4=int(cells * more)))) == found
 
@@ -144,7 +144,7 @@ def test_memory_is_made_of_block_rams_that_are_left(other):
 
 def test_chip_of_which_little_is_known(other, monkeypatch):
     model = Model([])
-    monkeypatch.setattr("compiler.estimator.model.model_of", lambda family: model)
+    monkeypatch.setattr("compiler.estimator.model.model_of", lambda device: model)
     with pytest.raises(UserError, match="^Board 'big' must have arrays to estimate from, placed by "
                                         "bench.estimate, for an array of 256 lanes, not too few$"):
         fit(other)
