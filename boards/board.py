@@ -33,6 +33,7 @@ class Board:
     flash_lines: int         # data lines that are wired from the flash chip: 4, or 2
     flash_full_rate: bool    # the pins of the flash can make two clocks in a core cycle
     flash_continuous: bool   # the flash chip knows continuous read
+    bitstream_offset: int | None  # where in the flash the bitstream begins, octets; None: elsewhere
     image_offset: int        # where in the flash an image may begin: behind the bitstream, octets
     platform: Callable[[], Any]
     shell: Callable[[Any, int], Any]  # accelerator, clock_hz -> Elaboratable

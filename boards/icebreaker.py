@@ -21,6 +21,7 @@ BOARD = Board(
     flash_lines=4,
     flash_full_rate=True,
     flash_continuous=True,  # W25Q128JV-IM
+    bitstream_offset=0,
     image_offset=0x10_0000,
     platform=ICEBreakerPlatform,
     shell=Ice40Shell,

@@ -32,6 +32,7 @@ BOARD = Board(
     flash_lines=4,
     flash_full_rate=False,   # its clock leaves through USRMCLK, which has no register
     flash_continuous=True,   # IS25LP128F, W25Q128JV-IM
+    bitstream_offset=0,
     image_offset=0x20_0000,  # a bitstream has up to 1.9 MB
     platform=ULX3S_85F_Platform,
     shell=Ulx3sShell,
