@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 
 from boards.board import Board
 from boards.catalogue import BOARDS
@@ -28,6 +29,8 @@ class Programmer:
     hint: str                   # how to get it
     bitstream: tuple[str, ...]
     image: tuple[str, ...]
+    before: str = ""            # what the user must do, each time
+    pause: float = 0.0          # seconds behind a file, in which the board vanishes
 
 
 def openfpgaloader(*bitstream: str, image: tuple[str, ...]) -> Programmer:
@@ -41,11 +44,18 @@ def openfpgaloader(*bitstream: str, image: tuple[str, ...]) -> Programmer:
 WRITE = "--write-flash", "--verify", "--offset", "{offset}"
 ICEPROG = Programmer(names=("iceprog",), hint="fpga-icestorm for iceprog",
                      bitstream=("-o", "{offset}"), image=("-o", "{offset}"))
+# Its bootloader has a place for each, restarts the board when it has written, and is waited for.
+DFU_UTIL = Programmer(
+    names=("dfu-util",), hint="get it from your system: apt-get install dfu-util",
+    bitstream=("-w", "-d", "1209:5af0", "-a", "0", "-D"),
+    image=("-w", "-d", "1209:5af0", "-a", "1", "-D"),
+    before="plug the board in with its button held down", pause=3.0)
 
 # openFPGALoader takes raw data for the beginning of an ECP5's flash in its later versions alone.
 PROGRAMMERS: Mapping[str, tuple[Programmer, ...]] = {
     "icebreaker": (openfpgaloader("-b", "ice40_generic", *WRITE,
                                   image=("-b", "ice40_generic", *WRITE)), ICEPROG),
+    "orangecrab": (DFU_UTIL,),
     "ulx3s": (openfpgaloader("-b", "ulx3s", "--file-type", "bit", *WRITE,
                              image=("-b", "ulx3s", *WRITE)),),
 }
@@ -69,8 +79,9 @@ def flash(folder: str | Path, *, image_only: bool = False, progress: Step = quie
     tool = ways[Path(path).name]
     for name, words in commands(tool, BOARDS[board], offset):
         if not (image_only and name == "bitstream"):
-            with progress(f"writing the {name}"):
+            with progress(f"writing the {name}" + f"; {tool.before}" * bool(tool.before)):
                 run([path, *words], folder=folder, patience=PATIENCE)
+                sleep(tool.pause)
     return Path(path).name
 
 

@@ -18,6 +18,8 @@ ICEBREAKER = [
     ["-b", "ice40_generic", "--write-flash", "--verify", "--offset", "0", "bitstream.bin"]]
 ICEPROG = [["-o", "1048576", "image.bin"], ["-o", "0", "bitstream.bin"]]
 OTHERS = {
+    "orangecrab": ("dfu-util", [["-w", "-d", "1209:5af0", "-a", "1", "-D", "image.bin"],
+                                ["-w", "-d", "1209:5af0", "-a", "0", "-D", "bitstream.bin"]]),
     "ulx3s": ("openFPGALoader", [
         ["-b", "ulx3s", "--write-flash", "--verify", "--offset", "2097152", "image.bin"],
         ["-b", "ulx3s", "--file-type", "bit", "--write-flash", "--verify", "--offset", "0",
@@ -26,12 +28,13 @@ OTHERS = {
 
 
 @pytest.fixture
-def folder(workshop, tmp_path):
+def folder(workshop, tmp_path, monkeypatch):
     """A build folder, and then no tool at all."""
     out = tmp_path / "out"
     build(None, "icebreaker", out)
     for tool in workshop.bin.iterdir():
         tool.unlink()
+    monkeypatch.setattr("compiler.flash.sleep", lambda seconds: None)
     return out
 
 
@@ -90,6 +93,26 @@ def test_other_boards(board, folder, programmer):
     assert calls(taken) == expected
     assert flash(folder, image_only=True) == taken
     assert calls(taken)[2:] == expected[:1]
+
+
+def test_what_the_user_must_do(folder, programmer):
+    made_for(folder, "orangecrab")
+    programmer[0]("dfu-util")
+    result = call("flash", folder)
+    assert result.exit_code == 0, result.output
+    for name in ("image", "bitstream"):
+        assert f"writing the {name}; plug the board in with its button held down" in result.stderr
+
+
+def test_place_of_a_bitstream(folder, programmer):
+    programmer[0]("dfu-util")
+    made_for(folder, "orangecrab")
+    (folder / "bitstream.bin").write_bytes(bytes(0x8_0000))
+    flash(folder)
+    (folder / "bitstream.bin").write_bytes(bytes(0x8_0001))
+    with pytest.raises(UserError, match="^The bitstream in '.*' must end before the image at "
+                                        "0x100000, not take 524289 bytes from 0x80000 on$"):
+        flash(folder)
 
 
 def test_every_board_has_a_programmer():

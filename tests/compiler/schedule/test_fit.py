@@ -39,6 +39,14 @@ def test_ulx3s():
     assert [shape(found)[:3] for found in arrays(BOARDS["ulx3s"])] == [(4, 8, 64), (4, 32, 64)]
 
 
+def test_orangecrab():
+    config = fit(BOARDS["orangecrab"])
+    assert config.lanes == 2048
+    assert config.signs
+    assert config.memory_depth * config.memory_width // 8 == 1 << 15
+    assert arrays(BOARDS["orangecrab"]) == [config]
+
+
 @pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 def test_takes_no_more_than_there_is(board):
     for config in arrays(board):
