@@ -44,6 +44,8 @@ def openfpgaloader(*bitstream: str, image: tuple[str, ...]) -> Programmer:
 WRITE = "--write-flash", "--verify", "--offset", "{offset}"
 ICEPROG = Programmer(names=("iceprog",), hint="fpga-icestorm for iceprog",
                      bitstream=("-o", "{offset}"), image=("-o", "{offset}"))
+ICESPROG = Programmer(names=("icesprog",), hint="get it from https://github.com/wuxx/icesugar",
+                      bitstream=("-o", "{offset}", "-w"), image=("-o", "{offset}", "-w"))
 # Its bootloader has a place for each, restarts the board when it has written, and is waited for.
 DFU_UTIL = Programmer(
     names=("dfu-util",), hint="get it from your system: apt-get install dfu-util",
@@ -55,6 +57,7 @@ DFU_UTIL = Programmer(
 PROGRAMMERS: Mapping[str, tuple[Programmer, ...]] = {
     "icebreaker": (openfpgaloader("-b", "ice40_generic", *WRITE,
                                   image=("-b", "ice40_generic", *WRITE)), ICEPROG),
+    "icesugar": (ICESPROG,),
     "orangecrab": (DFU_UTIL,),
     "ulx3s": (openfpgaloader("-b", "ulx3s", "--file-type", "bit", *WRITE,
                              image=("-b", "ulx3s", *WRITE)),),

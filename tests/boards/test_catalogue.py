@@ -18,6 +18,8 @@ from hdl.top import Accelerator
 PINS = {
     "icebreaker": {"cs": "16", "clk": "15", "copi": "14", "cipo": "17", "wp": "12", "hold": "13",
                    "rx": "6", "tx": "9", "oscillator": "35"},
+    "icesugar": {"cs": "16", "clk": "15", "copi": "14", "cipo": "17", "wp": "12", "hold": "13",
+                 "rx": "4", "tx": "6", "oscillator": "35"},
     "orangecrab": {"cs": "U17", "copi": "U18", "cipo": "T18", "wp": "R18", "hold": "N18",
                    "rx": "N17", "tx": "M18", "oscillator": "A9"},
     "ulx3s": {"cs": "R2", "copi": "W2", "cipo": "V2", "wp": "Y2", "hold": "W1",

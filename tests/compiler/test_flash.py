@@ -18,6 +18,8 @@ ICEBREAKER = [
     ["-b", "ice40_generic", "--write-flash", "--verify", "--offset", "0", "bitstream.bin"]]
 ICEPROG = [["-o", "1048576", "image.bin"], ["-o", "0", "bitstream.bin"]]
 OTHERS = {
+    "icesugar": ("icesprog", [["-o", "1048576", "-w", "image.bin"],
+                              ["-o", "0", "-w", "bitstream.bin"]]),
     "orangecrab": ("dfu-util", [["-w", "-d", "1209:5af0", "-a", "1", "-D", "image.bin"],
                                 ["-w", "-d", "1209:5af0", "-a", "0", "-D", "bitstream.bin"]]),
     "ulx3s": ("openFPGALoader", [

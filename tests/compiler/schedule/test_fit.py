@@ -47,6 +47,12 @@ def test_orangecrab():
     assert arrays(BOARDS["orangecrab"]) == [config]
 
 
+def test_chips_of_the_same_kind_hold_the_same():
+    icesugar = arrays(BOARDS["icesugar"])
+    facts = {fact: getattr(BOARD, fact) for fact in ("baud", "flash_continuous")}
+    assert [replace(config, **facts) for config in icesugar] == arrays(BOARD)
+
+
 @pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 def test_takes_no_more_than_there_is(board):
     for config in arrays(board):
