@@ -25,7 +25,7 @@ class Board:
     name: str
     title: str
     chip: str
-    family: str              # "ice40" or "ecp5"
+    family: str              # "ice40", "ecp5" or "gowin"
     part: tuple[str, ...]    # the chip and its package, as nextpnr is told
     available: Resources
     clock_hz: int            # core clock that we build for

@@ -53,12 +53,16 @@ DFU_UTIL = Programmer(
     image=("-w", "-d", "1209:5af0", "-a", "1", "-D"),
     before="plug the board in with its button held down", pause=3.0)
 
-# openFPGALoader takes raw data for the beginning of an ECP5's flash in its later versions alone.
+# openFPGALoader takes raw data for the beginning of an ECP5's flash in its later versions alone,
+# and cannot verify what a Gowin chip stores itself.
 PROGRAMMERS: Mapping[str, tuple[Programmer, ...]] = {
     "icebreaker": (openfpgaloader("-b", "ice40_generic", *WRITE,
                                   image=("-b", "ice40_generic", *WRITE)), ICEPROG),
     "icesugar": (ICESPROG,),
     "orangecrab": (DFU_UTIL,),
+    "tangnano9k": (openfpgaloader(
+        "-b", "tangnano9k", "--file-type", "fs", "--write-flash",
+        image=("-b", "tangnano9k", "--external-flash", "--verify", "--offset", "{offset}")),),
     "ulx3s": (openfpgaloader("-b", "ulx3s", "--file-type", "bit", *WRITE,
                              image=("-b", "ulx3s", *WRITE)),),
 }

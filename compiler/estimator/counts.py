@@ -36,6 +36,8 @@ ECP5_BLOCK = (32, 512), (16, 1024)
 CHIPS: Mapping[str, Chip] = {
     "iCE40UP5K": Chip(block=((16, 256), (8, 512), (4, 1024), (2, 2048)), large=(16, 16384),
                       products=2, confirmed=((2, 8, 32),)),
+    "GW1NR-LV9": Chip(block=((32, 512), (16, 1024), (8, 2048)), large=None, products=1,
+                      confirmed=((2, 8, 32),)),
     "LFE5U-25F": Chip(block=ECP5_BLOCK, large=None, products=1, confirmed=((4, 16, 32),),
                       held=(512, 256), fixed_pe=4),
     "LFE5U-85F": Chip(block=ECP5_BLOCK, large=None, products=1,

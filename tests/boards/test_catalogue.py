@@ -22,12 +22,15 @@ PINS = {
                  "rx": "4", "tx": "6", "oscillator": "35"},
     "orangecrab": {"cs": "U17", "copi": "U18", "cipo": "T18", "wp": "R18", "hold": "N18",
                    "rx": "N17", "tx": "M18", "oscillator": "A9"},
+    "tangnano9k": {"cs": "60", "clk": "59", "copi": "61", "cipo": "62", "rx": "18", "tx": "17",
+                   "oscillator": "52"},
     "ulx3s": {"cs": "R2", "copi": "W2", "cipo": "V2", "wp": "Y2", "hold": "W1",
               "rx": "M1", "tx": "L4", "oscillator": "G2"},
 }
 PLACES = {
     "ice40": (".pcf", r"^set_io (\w+) (\w+)$"),
     "ecp5":  (".lpf", r'^LOCATE COMP "(\w+)" SITE "(\w+)";$'),
+    "gowin": (".cst", r'^IO_LOC "(\w+)" (\w+);$'),
 }
 small = pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 
@@ -79,3 +82,13 @@ def test_image_lies_behind_the_bitstream(board):
 def test_usual_array(board):
     config = fit(board)
     assert (config.clock_hz, config.baud) == (board.clock_hz, board.baud)
+
+
+def test_clocks_of_gowin():
+    """nextpnr is told both, by the names that the nets have in the netlist."""
+    files = design("tangnano9k")
+    lines = re.findall(r"create_clock -name \w+ -period ([\d.]+) \[get_nets ([\w.]+)\]",
+                       files["top.sdc"])
+    assert sorted(float(period) for period, _ in lines) == pytest.approx([1e9 / 81e6, 1e9 / 40.5e6])
+    for _, net in lines:
+        assert re.search(rf"wire .*\\{net.rpartition('.')[2]}\n", files["top.il"])

@@ -22,6 +22,9 @@ OTHERS = {
                               ["-o", "0", "-w", "bitstream.bin"]]),
     "orangecrab": ("dfu-util", [["-w", "-d", "1209:5af0", "-a", "1", "-D", "image.bin"],
                                 ["-w", "-d", "1209:5af0", "-a", "0", "-D", "bitstream.bin"]]),
+    "tangnano9k": ("openFPGALoader", [
+        ["-b", "tangnano9k", "--external-flash", "--verify", "--offset", "0", "image.bin"],
+        ["-b", "tangnano9k", "--file-type", "fs", "--write-flash", "bitstream.bin"]]),
     "ulx3s": ("openFPGALoader", [
         ["-b", "ulx3s", "--write-flash", "--verify", "--offset", "2097152", "image.bin"],
         ["-b", "ulx3s", "--file-type", "bit", "--write-flash", "--verify", "--offset", "0",
@@ -107,7 +110,8 @@ def test_what_the_user_must_do(folder, programmer):
 
 
 def test_place_of_a_bitstream(folder, programmer):
-    programmer[0]("dfu-util")
+    """It ends before the image, unless it lies elsewhere."""
+    programmer[0]("dfu-util", "openFPGALoader")
     made_for(folder, "orangecrab")
     (folder / "bitstream.bin").write_bytes(bytes(0x8_0000))
     flash(folder)
@@ -115,6 +119,9 @@ def test_place_of_a_bitstream(folder, programmer):
     with pytest.raises(UserError, match="^The bitstream in '.*' must end before the image at "
                                         "0x100000, not take 524289 bytes from 0x80000 on$"):
         flash(folder)
+    host = folder / "host.json"
+    host.write_text(host.read_text().replace('"orangecrab"', '"tangnano9k"'))
+    flash(folder)
 
 
 def test_every_board_has_a_programmer():

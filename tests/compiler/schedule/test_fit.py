@@ -47,6 +47,14 @@ def test_orangecrab():
     assert arrays(BOARDS["orangecrab"]) == [config]
 
 
+def test_tangnano9k():
+    config = fit(BOARDS["tangnano9k"])
+    assert config.lanes == 512
+    assert not config.signs
+    assert config.memory_depth * config.memory_width // 8 == 1 << 14
+    assert arrays(BOARDS["tangnano9k"]) == [config]
+
+
 def test_chips_of_the_same_kind_hold_the_same():
     icesugar = arrays(BOARDS["icesugar"])
     facts = {fact: getattr(BOARD, fact) for fact in ("baud", "flash_continuous")}
