@@ -309,7 +309,8 @@ def test_cnv_on_ulx3s():
     assert config.clock_hz / expected.frame > 3052
 
 
-@pytest.mark.parametrize("board", ["icebreaker", "tangnano9k", "orangecrab"])
+@pytest.mark.parametrize("board", [
+    "icebreaker", "tangnano9k", pytest.param("orangecrab", marks=pytest.mark.slow)])
 def test_default_network(board):
     graph = to_integer(load(network(DEFAULT)))
     check(schedule(graph, fit(BOARDS[board])), datasets.load(held_back(DEFAULT)).x[:3])
