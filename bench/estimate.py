@@ -10,8 +10,8 @@ minutes for each.
 
 Two errors are told of what is foretold. The first is that of the model fitted to all arrays; the
 second, *left out*, that of the model fitted to all but this one. With ``--write`` what was measured
-becomes what the estimator knows, ``compiler/estimator/<family>.json``, and the tables go to
-``docs/architecture.md``. A new family begins with a file without points.
+becomes what the estimator knows, ``compiler/estimator/<chip>.json``, and the tables go to
+``docs/architecture.md``. A new chip begins with a file without points.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from boards.board import Board
 from compiler.bitstream import build_bitstream
 from compiler.build import find_board
 from compiler.errors import MissingToolError, ToolError
-from compiler.estimator.counts import Chip, chip_of, counted, family_of
+from compiler.estimator.counts import Chip, chip_of, counted, device_of
 from compiler.estimator.model import Model, Point, model_of, to_json
 from compiler.progress import terminal
 from compiler.schedule.fit import candidates
@@ -41,7 +41,7 @@ HOPELESS = 0.98  # of the logic cells: a chip as full is not routed for long, if
 
 def shapes(board: Board) -> list[Config]:
     """Return the accelerators that are compared, small ones first."""
-    known = model_of(family_of(board))
+    known = model_of(device_of(board))
     return sorted((config for config in candidates(board)
                    if known.cells(config) < HOPELESS * board.available.lut4),
                   key=lambda config: config.lanes)
@@ -110,11 +110,11 @@ def markdown(rows: list[list[str]]) -> str:
 
 def write(board: Board, model: Model) -> None:
     """Keep what was measured: for the estimator, and in the documents."""
-    family = family_of(board)
-    path = ROOT / "compiler" / "estimator" / f"{family}.json"
+    device = device_of(board)
+    path = ROOT / "compiler" / "estimator" / f"{device}.json"
     points = ",\n".join(f"  {json.dumps(to_json(point))}" for point in model.points)
     path.write_text(f'{{"points": [\n{points}\n]}}\n')
-    begin, end = (f"<!-- {word} estimate {family} -->\n" for word in ("begin", "end"))
+    begin, end = (f"<!-- {word} estimate {device} -->\n" for word in ("begin", "end"))
     before, rest = PAGE.read_text().split(begin)
     _, after = rest.split(end)
     PAGE.write_text(f"{before}{begin}\n{tables(model, chip_of(board))}\n\n{end}{after}")

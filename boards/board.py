@@ -25,13 +25,15 @@ class Board:
     name: str
     title: str
     chip: str
-    family: str              # "ice40" or "ecp5"
+    family: str              # "ice40", "ecp5" or "gowin"
     part: tuple[str, ...]    # the chip and its package, as nextpnr is told
     available: Resources
     clock_hz: int            # core clock that we build for
     baud: int                # of the serial line: the clock divided by about a whole number
-    flash_full_rate: bool    # the pins of the flash can move two nibbles in a core cycle
+    flash_lines: int         # data lines that are wired from the flash chip: 4, or 2
+    flash_full_rate: bool    # the pins of the flash can make two clocks in a core cycle
     flash_continuous: bool   # the flash chip knows continuous read
+    bitstream_offset: int | None  # where in the flash the bitstream begins, octets; None: elsewhere
     image_offset: int        # where in the flash an image may begin: behind the bitstream, octets
     platform: Callable[[], Any]
     shell: Callable[[Any, int], Any]  # accelerator, clock_hz -> Elaboratable

@@ -1,10 +1,10 @@
 """Registers in the pins of an ECP5 that lead to its configuration flash."""
 
 from amaranth import *
-from amaranth.lib import io, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from boards.flash_lines import flash_lines
+from boards.flash_lines import connect_lines, connect_select
 
 
 __all__ = ["Ecp5FlashPads"]
@@ -49,18 +49,12 @@ class Ecp5FlashPads(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.cs = cs = io.FFBuffer("o", self._port.cs, o_domain="fast")
-        m.d.comb += cs.o.eq(~self.cs_n)  # the port knows that the pin is active low
+        connect_select(m, self, self._port)
 
         sck = Signal()
         m.d.fast += sck.eq(self.sck[0])
         m.submodules.sck = Instance("USRMCLK", i_USRMCLKI=sck, i_USRMCLKTS=ResetSignal("fast"))
 
-        for index, line in enumerate(flash_lines(self._port)):
-            buffer = io.FFBuffer("io", line, i_domain="fast", o_domain="fast")
-            m.submodules[f"io{index}"] = buffer
-            m.d.comb += buffer.o.eq(self.io_o[index])
-            m.d.comb += buffer.oe.eq(self.io_oe[index])
-            m.d.comb += self.io_i[index].eq(buffer.i)
+        connect_lines(m, self, self._port)
 
         return m

@@ -40,8 +40,10 @@ class Ecp5Shell(Elaboratable):
     """An accelerator with the pins of its board, and two clocks from the board's oscillator.
 
     ``fast`` comes from the PLL, ``sync`` is half of it, from the same PLL and in phase. Both are
-    in reset until the PLL has locked.
+    in reset until the PLL has locked. ``flash`` is what the platform calls the pins of the flash.
     """
+    flash = "spi_flash"
+
     def __init__(self, accelerator, clock_hz):
         self._accelerator = accelerator
         self._clock_hz = clock_hz
@@ -75,7 +77,7 @@ class Ecp5Shell(Elaboratable):
         m.submodules.reset_sync = ResetSynchronizer(~locked, domain="sync")
         m.submodules.reset_fast = ResetSynchronizer(~locked, domain="fast")
 
-        m.submodules.flash = flash = Ecp5FlashPads(platform.request("spi_flash", dir="-"))
+        m.submodules.flash = flash = Ecp5FlashPads(platform.request(self.flash, dir="-"))
         wiring.connect(m, accelerator.pads, flash)
         connect_serial(m, platform.request("uart", dir="-"), accelerator)
 

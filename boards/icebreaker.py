@@ -18,8 +18,10 @@ BOARD = Board(
     available=Resources(lut4=5280, ebr=30, spram=4, dsp=8),
     clock_hz=27_375_000,
     baud=3_000_000,
+    flash_lines=4,
     flash_full_rate=True,
     flash_continuous=True,  # W25Q128JV-IM
+    bitstream_offset=0,
     image_offset=0x10_0000,
     platform=ICEBreakerPlatform,
     shell=Ice40Shell,

@@ -29,8 +29,10 @@ BOARD = Board(
     available=Resources(lut4=83_640, ebr=208, spram=0, dsp=156),
     clock_hz=43_750_000,
     baud=2_000_000,
+    flash_lines=4,
     flash_full_rate=False,   # its clock leaves through USRMCLK, which has no register
     flash_continuous=True,   # IS25LP128F, W25Q128JV-IM
+    bitstream_offset=0,
     image_offset=0x20_0000,  # a bitstream has up to 1.9 MB
     platform=ULX3S_85F_Platform,
     shell=Ulx3sShell,

@@ -160,8 +160,8 @@ def place_and_route(board: Board, config: Config, tools: Tools, work: Path, fold
     for seed in seeds:
         try:
             with progress(f"place and route (nextpnr, seed {seed})"):
-                run([tools.nextpnr, *board.part, *family.files, "--json", "top.json",
-                     "--report", "report.json", "--timing-allow-fail", "--seed", str(seed)],
+                run([tools.nextpnr, *board.part, *family.files, "--report",
+                     "report.json", "--timing-allow-fail", "--seed", str(seed)],
                     folder=work, log=folder / f"nextpnr-{seed}.log", patience=family.patience)
         except ToolError as error:
             failure = error

@@ -17,10 +17,10 @@ class Family:
     mapping: str               # of Yosys' settings, a line each: how ABC9 makes LUTs
     synthesis: str             # options of Yosys' command
     nextpnr: str               # a program
-    files: tuple[str, ...]     # what it reads besides the netlist, and what it writes
+    files: tuple[str, ...]     # what it reads and writes
     packer: str                # a program
     packing: tuple[str, ...]   # its arguments, to make top.bin
-    cells: Mapping[str, str]   # what nextpnr calls each of `boards.board.Resources`
+    cells: Mapping[str, tuple[str, ...]]  # what nextpnr calls each of `boards.board.Resources`
     patience: float            # seconds for a seed: a router may go on for ever
 
 
@@ -34,11 +34,11 @@ FAMILIES: Mapping[str, Family] = {
         mapping=SMALL,
         synthesis="-abc9 -device u",
         nextpnr="nextpnr-ice40",
-        files=("--pcf", "top.pcf", "--asc", "top.asc"),
+        files=("--pcf", "top.pcf", "--asc", "top.asc", "--json", "top.json"),
         packer="icepack",
         packing=("top.asc", "top.bin"),
-        cells={"lut4": "ICESTORM_LC", "ebr": "ICESTORM_RAM", "spram": "ICESTORM_SPRAM",
-               "dsp": "ICESTORM_DSP"},
+        cells={"lut4": ("ICESTORM_LC",), "ebr": ("ICESTORM_RAM",), "spram": ("ICESTORM_SPRAM",),
+               "dsp": ("ICESTORM_DSP",)},
         patience=1200.0,
     ),
     "ecp5": Family(
@@ -46,10 +46,23 @@ FAMILIES: Mapping[str, Family] = {
         mapping="",
         synthesis="-nowidelut",  # wide multiplexers take more LUTs than they save
         nextpnr="nextpnr-ecp5",
-        files=("--lpf", "top.lpf", "--textcfg", "top.config"),
+        files=("--lpf", "top.lpf", "--textcfg", "top.config", "--json", "top.json"),
         packer="ecppack",
         packing=("--compress", "top.config", "top.bin"),
-        cells={"lut4": "TRELLIS_COMB", "ebr": "DP16KD", "dsp": "MULT18X18D"},
+        cells={"lut4": ("TRELLIS_COMB",), "ebr": ("DP16KD",), "dsp": ("MULT18X18D",)},
         patience=7200.0,
+    ),
+    "gowin": Family(
+        package="xnorloom[gowin]",
+        mapping="",
+        synthesis="-nolutram",  # small memories are block RAMs, as elsewhere
+        nextpnr="nextpnr-himbaechel-gowin",
+        files=("--vopt", "cst=top.cst", "--sdc", "top.sdc", "--json", "top.syn.json",
+               "--write", "top.pnr.json"),
+        packer="gowin_pack",
+        packing=("-d", "GW1N-9C", "--sspi_as_gpio", "--mspi_as_gpio", "-o", "top.bin",
+                 "top.pnr.json"),
+        cells={"lut4": ("LUT4", "ALU"), "ebr": ("BSRAM",), "dsp": ("MULT9X9",)},
+        patience=3600.0,
     ),
 }

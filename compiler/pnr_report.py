@@ -45,17 +45,19 @@ class Timing:
 
 
 def read_report(path: Path, clock_hz: int,
-                cells: Mapping[str, str]) -> tuple[Resources, Timing]:
+                cells: Mapping[str, tuple[str, ...]]) -> tuple[Resources, Timing]:
     """Read what nextpnr wrote with ``--report`` for a design whose core clock is ``clock_hz``.
 
-    ``cells`` tells what it calls each of `Resources`; what it does not tell, the chip has not.
+    ``cells`` tells what it calls each of `Resources`, of several kinds the sum; what it does not
+    tell, the chip has not.
     Clocks are known by their constraints, since their names are chance. Raises ToolError for a
     report that lacks something.
     """
     try:
         report = json.loads(path.read_text())
         used = Resources(**{
-            field.name: report["utilization"].get(cells.get(field.name), {"used": 0})["used"]
+            field.name: sum(report["utilization"].get(name, {"used": 0})["used"]
+                            for name in cells.get(field.name, ()))
             for field in fields(Resources)})
         return used, read_timing(report, clock_hz)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -40,7 +40,6 @@ def make_report(name: str, board: Board, schedule: Schedule, placed: Placed, cyc
     """
     config = schedule.config
     used, available = asdict(placed.used), asdict(board.available)
-    octet_cycles = 1 if config.flash_full_rate else 2
     return {
         "form": FORM,
         "model": name,
@@ -67,7 +66,7 @@ def make_report(name: str, board: Board, schedule: Schedule, placed: Placed, cyc
         "resident_bytes": schedule.resident_octets,
         "streamed_bytes": schedule.streamed_octets,
         "flash_busy": round(cycles.flash_busy / cycles.frame, PLACES),
-        "roofline_ms": round(1e3 * schedule.streamed_octets * octet_cycles / config.clock_hz,
+        "roofline_ms": round(1e3 * schedule.streamed_octets * config.octet_cycles / config.clock_hz,
                              PLACES),
         "accuracy": asdict(accuracy) if accuracy else None,
         "network": network_of(schedule),

@@ -115,7 +115,7 @@ def peaks_of(plan: Schedule) -> Facts:
     """Return what can be done in a cycle: products of each unit, and bytes of the flash."""
     config = plan.config
     return {ARRAY: config.lanes, FIXED: config.fixed_pe * config.fixed_simd,
-            "flash_bytes": 1.0 if config.flash_full_rate else 0.5}
+            "flash_bytes": 1 / config.octet_cycles}
 
 
 def memory_of(plan: Schedule) -> Facts:

@@ -34,7 +34,8 @@ class Config:
     binary_width: int = 10        # bits of an accumulator of the array (half products)
     fixed_width: int = 22         # bits of an accumulator of the fixed-point unit
     flash_depth: int = 256        # halfwords in the flash queue
-    flash_full_rate: bool = True  # one byte a core cycle (SCK twice the core clock), or a half
+    flash_lines: int = 4          # lines of the flash chip that are wired: 4, or 2
+    flash_full_rate: bool = True  # two beats a core cycle (SCK twice the core clock), or one
     flash_continuous: bool = True # bursts begin with their address, not with a command
     image_offset: int = 0x100000  # where in the flash the image begins, bytes
     clock_hz: int = 24_000_000    # core clock
@@ -72,6 +73,10 @@ class Config:
             raise ValueError(f"'binary_width' must be at most {SIGN_BITS - 1}, as a level with "
                              f"which a sum is compared has {SIGN_BITS} bits, "
                              f"not {self.binary_width!r}")
+        if self.flash_lines not in (2, 4):
+            raise ValueError(f"'flash_lines' must be 2 or 4, not {self.flash_lines!r}")
+        if self.flash_continuous and self.flash_lines == 2:
+            raise ValueError("'flash_continuous' must be False with two 'flash_lines', not True")
         if self.sum_width > 32:
             raise ValueError(f"'sum_width' must be at most 32, not {self.sum_width!r}")
         if self.segment < 2:
@@ -111,6 +116,11 @@ class Config:
         return self.pe * self.simd
 
     @property
+    def octet_cycles(self):
+        """Core cycles in which the flash moves an octet."""
+        return 8 // self.flash_lines // (2 if self.flash_full_rate else 1)
+
+    @property
     def segment(self):
         """Words that may be summed before the accumulators must be drained."""
         binary = ((1 << self.binary_width - 1) - 1) // (self.simd // 2)
@@ -124,7 +134,7 @@ class Config:
         Clock and baud rate do not change what an image means, and are left out.
         """
         facts = asdict(self)
-        for name in ("clock_hz", "baud", "flash_full_rate", "flash_depth",
+        for name in ("clock_hz", "baud", "flash_lines", "flash_full_rate", "flash_depth",
                      "flash_continuous"):
             del facts[name]
         return zlib.crc32(json.dumps(facts, sort_keys=True).encode())

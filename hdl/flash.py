@@ -1,4 +1,4 @@
-"""Reads the flash chip: wakes it, and streams bursts over four lines."""
+"""Reads the flash chip: wakes it, and streams bursts over four lines, or two."""
 
 from dataclasses import dataclass
 
@@ -23,22 +23,47 @@ SCK_LIMIT_HZ = 100_000_000
 SETTLE_NS = 30_000
 
 # Sent on one line after reset, whatever the chip was doing. Each transaction is preceded by
-# SETTLE_NS; the last one goes on as a quad read of one halfword, which is dropped.
-SCRIPT = (
+# SETTLE_NS.
+WAKE = (
     b"\xff",      # leaves continuous read: mode bits that are all ones
     b"\xab",      # leaves power-down
     b"\x66",      # allows a reset
     b"\x99",      # resets what is volatile
+)
+QUAD_ENABLE = (
     b"\x50",      # allows a write of volatile status
     b"\x31\x02",  # writes status register 2: quad enable
-    b"\xeb",      # Fast Read Quad I/O
 )
-SCRIPT_BITS = [byte >> 7 - bit & 1 for part in SCRIPT for byte in part for bit in range(8)]
-SCRIPT_ENDS = [bit == 8 * len(part) - 1 for part in SCRIPT for bit in range(8 * len(part))]
-OPCODE_BEATS = 8 * len(SCRIPT[-1])
 
-COMMAND_BEATS = 6 + 2 + 4  # address, mode bits, and dummy beats that nobody drives
-HALFWORD_BEATS = 4         # as many as there are dummy beats
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """How the chip is read over some lines.
+
+    The last transaction of the script goes on as a read of one halfword, which is dropped.
+    """
+
+    script: tuple[bytes, ...]
+    beats: int     # of address, mode bits and dummies
+    released: int  # of these, the last ones, in which nobody drives the lines
+
+    @property
+    def bits(self):
+        """Bits of the script."""
+        return [byte >> 7 - bit & 1 for part in self.script for byte in part for bit in range(8)]
+
+    @property
+    def ends(self):
+        """For each bit, whether its transaction ends."""
+        return [bit == 8 * len(part) - 1 for part in self.script for bit in range(8 * len(part))]
+
+
+# Fast Read Quad I/O, and Fast Read Dual I/O, of whose mode bits the last four may be anything.
+READS = {
+    4: Read(script=(*WAKE, *QUAD_ENABLE, b"\xeb"), beats=6 + 2 + 4, released=4),
+    2: Read(script=(*WAKE, b"\xbb"), beats=12 + 4, released=2),
+}
+OPCODE_BEATS = 8
 # Mode bits 5-4 of 10 tell the chip that the next transaction begins with its address. Where all
 # are ones, it begins with a command.
 MODE_CONTINUOUS, MODE_COMMAND = 0xa, 0xf
@@ -69,8 +94,8 @@ class FlashTiming:
     def from_config(cls, config: Config):
         """Derive the timing of ``FlashReader(config)``."""
         beats = 2 if config.flash_full_rate else 1
-        slot = HALFWORD_BEATS // beats
-        command = COMMAND_BEATS // beats
+        slot = 16 // config.flash_lines // beats
+        command = READS[config.flash_lines].beats // beats
         opcode = 0 if config.flash_continuous else OPCODE_BEATS + 1
         return cls(
             slot=slot,
@@ -82,7 +107,8 @@ class FlashTiming:
 
 
 class FlashReader(wiring.Component):
-    """Streams bursts of halfwords from a flash chip of the W25Q128JV class, read on four lines.
+    """Streams bursts of halfwords from a flash chip of the W25Q128JV class, read on four lines, or
+    on two where no others are wired.
 
     After reset the chip is woken and configured, whatever it was doing, which takes about 0.3 ms;
     the first request waits for it. `FlashTiming` tells when halfwords arrive. Where the queue is
@@ -98,7 +124,8 @@ class FlashReader(wiring.Component):
     Parameters
     ----------
     config : Config
-        Uses ``clock_hz``, ``flash_depth``, ``flash_full_rate`` and ``flash_continuous``.
+        Uses ``clock_hz``, ``flash_depth``, ``flash_lines``, ``flash_full_rate`` and
+        ``flash_continuous``.
 
     Members
     -------
@@ -120,6 +147,7 @@ class FlashReader(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._timing = FlashTiming.from_config(config)
+        self._read = READS[config.flash_lines]
         self._mode = C(MODE_CONTINUOUS if config.flash_continuous else MODE_COMMAND, 4)
         sck_hz = config.clock_hz * (2 if config.flash_full_rate else 1)
         if sck_hz > SCK_LIMIT_HZ:
@@ -139,7 +167,7 @@ class FlashReader(wiring.Component):
         m = Module()
 
         m.submodules.serializer = serializer = FlashSerializer(
-            full_rate=self._config.flash_full_rate)
+            full_rate=self._config.flash_full_rate, lines=self._config.flash_lines)
         m.submodules.queue = queue = FlashQueue(depth=self._timing.credits)
         wiring.connect(m, wiring.flipped(self.pads), serializer.pads)
         wiring.connect(m, wiring.flipped(self.halves), queue.halves)
@@ -161,8 +189,10 @@ class FlashReader(wiring.Component):
         m.d.comb += serializer.nibbles.eq(command[-beat:])
 
         settle    = Signal(_settle_bits(self._config.clock_hz))
-        position  = Signal(range(len(SCRIPT_BITS)))
-        last_beat = COMMAND_BEATS * 4 // beat - 1
+        script    = self._read.bits
+        position  = Signal(range(len(script)))
+        last_beat = self._read.beats * self._config.flash_lines // beat - 1
+        released  = self._read.released * self._config.flash_lines // beat
         # Beats; parts of a request that are still to come, less one
         timer     = Signal(range(last_beat + 1), reset_less=True)
         fetch     = Signal()
@@ -194,11 +224,11 @@ class FlashReader(wiring.Component):
 
             with m.State("SEND"):
                 m.d.sync += clock.eq(1)
-                m.d.sync += bit.eq(_table(SCRIPT_BITS).bit_select(position, 1))
+                m.d.sync += bit.eq(_table(script).bit_select(position, 1))
                 m.d.sync += position.eq(position + 1)
-                with m.If(position == len(SCRIPT_BITS) - 1):
+                with m.If(position == len(script) - 1):
                     m.next = "COMMAND"
-                with m.Elif(_table(SCRIPT_ENDS).bit_select(position, 1)):
+                with m.Elif(_table(self._read.ends).bit_select(position, 1)):
                     m.next = "SETTLE"
 
             with m.State("COMMAND"):
@@ -207,11 +237,15 @@ class FlashReader(wiring.Component):
                 m.next = "BURST"
 
             with m.State("BURST"):
-                m.d.sync += command.eq(Cat(self._mode.replicate(beat // 4), command))
+                m.d.sync += command.eq(Cat(self._mode.replicate(2)[:beat], command))
                 with m.If(timer != 0):
                     m.d.sync += timer.eq(timer - 1)
-                with m.If(timer == self._timing.slot):  # dummy beats follow
-                    m.d.sync += drive.eq(0)
+                if released != self._timing.slot:
+                    with m.If(timer == released):
+                        m.d.sync += drive.eq(0)
+                with m.If(timer == self._timing.slot):
+                    if released == self._timing.slot:
+                        m.d.sync += drive.eq(0)
                     # Of the script, one halfword more is read.
                     m.d.comb += remaining.enable.eq(self.awake.replicate(25))
                 with m.Elif(timer == 0):
@@ -247,7 +281,7 @@ class FlashReader(wiring.Component):
                         m.next = "BURST"
                     else:
                         m.d.sync += quad.eq(0)
-                        m.d.sync += position.eq(len(SCRIPT_BITS) - OPCODE_BEATS)
+                        m.d.sync += position.eq(len(script) - OPCODE_BEATS)
                         m.next = "SEND"
 
         return m

@@ -38,14 +38,17 @@ class FlashPads(wiring.Signature):
 class FlashSerializer(wiring.Component):
     """One or two beats of the clock of the flash for each core cycle.
 
-    A *beat* moves one bit (``single``) or four. At full rate a core cycle holds two quad beats,
-    otherwise one; it always holds one single beat. The pins show a core cycle's beats one core
-    cycle later, and ``halfword`` holds what came back two core cycles later, in its last half.
+    A *beat* moves one bit (``single``), or one on each line. At full rate a core cycle holds two
+    such beats, otherwise one; it always holds one single beat. The pins show a core cycle's beats
+    one core cycle later, and ``halfword`` holds what came back two core cycles later, in its last
+    half.
 
     Parameters
     ----------
     full_rate : bool
-        Two quad beats in a core cycle.
+        Two beats on all lines in a core cycle.
+    lines : int
+        4, or 2: then the others are driven high, and not read.
 
     Members
     -------
@@ -53,33 +56,35 @@ class FlashSerializer(wiring.Component):
         Whether the chip is selected, whether the clock runs, whether the lines are driven.
     single, bit : In(1)
         Whether this is a single beat, and its bit; the other lines are driven high.
-    nibbles : In(8) or In(4)
-        What quad beats send, the first nibble highest.
+    nibbles : In(2 * lines) or In(lines)
+        What beats on all lines send, the first beat highest.
     halfword : Out(16)
-        The last four nibbles received: two bytes, the first in the low bits.
+        The last 16 bits received: two bytes, the first in the low bits.
     pads : Out(FlashPads())
     """
 
-    def __init__(self, *, full_rate):
+    def __init__(self, *, full_rate, lines=4):
         self._full_rate = full_rate
+        self._lines = lines
         super().__init__({
             "select":   In(1),
             "clock":    In(1),
             "drive":    In(1),
             "single":   In(1),
             "bit":      In(1),
-            "nibbles":  In(8 if full_rate else 4),
+            "nibbles":  In(2 * lines if full_rate else lines),
             "halfword": Out(16),
             "pads":     Out(FlashPads()),
         })
 
     def elaborate(self, platform):
         m = Module()
+        lines = self._lines
 
         core     = Signal(reset_less=True)
         seen     = Signal(reset_less=True)
         second   = Signal()  # second half of a core cycle
-        nibble   = Signal(4)
+        nibble   = Signal(lines)
         received = Signal(16)
 
         m.d.sync += core.eq(~core)
@@ -88,17 +93,18 @@ class FlashSerializer(wiring.Component):
 
         m.d.fast += self.pads.cs_n.eq(~self.select)
         m.d.fast += self.pads.io_oe.eq(self.drive.replicate(4))
-        m.d.fast += self.pads.io_o.eq(Mux(self.single, Cat(self.bit, C(0b111, 3)), nibble))
+        m.d.fast += self.pads.io_o.eq(Mux(self.single, Cat(self.bit, C(0b111, 3)),
+                                       Cat(nibble, C(0b11, 4 - lines))))
 
         if self._full_rate:
-            m.d.comb += nibble.eq(Mux(second, self.nibbles[:4], self.nibbles[4:]))
+            m.d.comb += nibble.eq(Mux(second, self.nibbles[:lines], self.nibbles[lines:]))
             m.d.fast += self.pads.sck[1].eq(self.clock & ~(self.single & second))
-            m.d.fast += received.eq(Cat(self.pads.io_i, received))
+            m.d.fast += received.eq(Cat(self.pads.io_i[:lines], received))
         else:
             m.d.comb += nibble.eq(self.nibbles)
             m.d.fast += self.pads.sck.eq((self.clock & second).replicate(2))
             with m.If(~second):
-                m.d.fast += received.eq(Cat(self.pads.io_i, received))
+                m.d.fast += received.eq(Cat(self.pads.io_i[:lines], received))
 
         m.d.comb += self.halfword.eq(Cat(received[8:], received[:8]))
 

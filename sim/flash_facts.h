@@ -54,11 +54,12 @@ static const struct command commands[] = {
     {0x9f, REGISTER, "JEDEC ID", 1, 0},
     {0xab, PLAIN, "Release Power-down", 1, 0},
     {0xb9, PLAIN, "Power-down", 1, 0},
+    {0xbb, READ, "Fast Read Dual I/O", 2, 2},
     {0xc7, ARRAY_WRITE, "Chip Erase", 1, 0},
     {0xd8, ARRAY_WRITE, "Block Erase 64 kB", 1, 0},
     {0xeb, READ, "Fast Read Quad I/O", 4, 4},
     {0xff, NOTHING, "Mode Reset", 1, 0},
 };
-static const struct command *const quad_read = &commands[23];
+static const struct command *const quad_read = &commands[24];
 
 #endif

@@ -9,7 +9,12 @@ import nbformat
 import pytest
 from amaranth.hdl import Shape
 
+from boards.catalogue import BOARDS
 from compiler.cli import commands
+from compiler.estimator.counts import chip_of, counted
+from compiler.flash import PROGRAMMERS
+from compiler.flash import commands as commands_of
+from compiler.schedule.fit import fit
 from hdl import isa, protocol
 
 
@@ -66,6 +71,39 @@ def test_command_is_known(page, found):
 
 def test_every_command_is_told():
     assert {row[0].split()[3] for row in table("README.md", "command")} == set(commands.commands)
+
+
+def test_every_board_is_told():
+    rows = table("README.md", "board")
+    assert [row[0] for row in rows] == list(BOARDS)
+    for board, (_, what, chip, lanes, cells, blocks, products, clock, confirmed) in zip(
+            BOARDS.values(), rows, strict=True):
+        assert board.title in what
+        assert chip == board.chip
+        assert int(lanes.replace(",", "")) == fit(board).lanes
+        assert clock == f"{board.clock_hz / 1e6:g} MHz"
+        assert float(confirmed.removesuffix(" MHz")) > board.clock_hz / 1e6
+        shares = [[int(part) for part in cell.replace(",", "").split(" of ")]
+                  for cell in (cells, blocks, products)]
+        assert [has for _, has in shares] == [
+            board.available.lut4, board.available.ebr, board.available.dsp]
+        counts = counted(fit(board), chip_of(board))
+        assert [used for used, _ in shares[1:]] == [counts["ebr"], counts["dsp"]]
+        assert shares[0][0] < shares[0][1]
+
+
+def test_every_programmer_is_told():
+    told = {(row[0], row[1]): (row[2], row[3]) for row in table("docs/board.md", "board")}
+    assert told == {
+        (board, way.names[0]): tuple(
+            " ".join(words) for _, words in reversed(commands_of(way, BOARDS[board],
+                                                                 BOARDS[board].image_offset)))
+        for board, ways in PROGRAMMERS.items() for way in ways}
+
+
+def test_every_serial_line_is_told():
+    assert {(row[0], int(row[2].replace(",", ""))) for row in table("docs/board.md", "line of")
+            } == {(board.name, board.baud) for board in BOARDS.values()}
 
 
 @pytest.mark.parametrize(("page", "module"), spoken(r"python -m ([\w.]+)"))

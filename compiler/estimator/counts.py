@@ -11,7 +11,7 @@ from hdl.counters import CAUSES, COUNT_BITS, LAYERS
 from hdl.isa import GROUP, WALK_HALVES, Loop
 
 
-__all__ = ["CHIPS", "Chip", "block_rams", "chip_of", "counted", "family_of", "memories"]
+__all__ = ["CHIPS", "Chip", "block_rams", "chip_of", "counted", "device_of", "memories"]
 
 Memory = tuple[int, int]  # bits side by side, addresses
 
@@ -30,23 +30,29 @@ class Chip:
     fixed_pe: int = 1 << 8          # most channels of the fixed-point unit that can be routed
 
 
+# Blocks have parity bits, too, which memories of whole octets leave unused.
+ECP5_BLOCK = (32, 512), (16, 1024)
+
 CHIPS: Mapping[str, Chip] = {
     "iCE40UP5K": Chip(block=((16, 256), (8, 512), (4, 1024), (2, 2048)), large=(16, 16384),
                       products=2, confirmed=((2, 8, 32),)),
-    # Blocks have parity bits, too, which memories of whole octets leave unused.
-    "LFE5U": Chip(block=((32, 512), (16, 1024)), large=None, products=1,
-                  confirmed=((4, 8, 64), (4, 32, 64)), held=(1024, 256), fixed_pe=4),
+    "GW1NR-LV9": Chip(block=((32, 512), (16, 1024), (8, 2048)), large=None, products=1,
+                      confirmed=((2, 8, 32),)),
+    "LFE5U-25F": Chip(block=ECP5_BLOCK, large=None, products=1, confirmed=((4, 16, 32),),
+                      held=(512, 256), fixed_pe=4),
+    "LFE5U-85F": Chip(block=ECP5_BLOCK, large=None, products=1,
+                      confirmed=((4, 8, 64), (4, 32, 64)), held=(1024, 256), fixed_pe=4),
 }
 
 
-def family_of(board: Board) -> str:
-    """Return the name of the chips that are built as that of ``board``."""
-    return board.chip.partition("-")[0]
+def device_of(board: Board) -> str:
+    """Return the name of the chip of ``board``, without package and speed."""
+    return next(name for name in CHIPS if board.chip.startswith(name))
 
 
 def chip_of(board: Board) -> Chip:
     """Return the blocks of the chip of ``board``."""
-    return CHIPS[family_of(board)]
+    return CHIPS[device_of(board)]
 
 
 def memories(config: Config) -> list[Memory]:

@@ -3,7 +3,7 @@
 The terms are what the structure has: so many cells for each lane of the array, for each bit of
 its accumulators, and so on, and some that do not scale. What one of each costs is the least
 squares solution over designs that were placed and routed, which `python -m bench.estimate` keeps
-in a file for each family of chips. Errors are those of designs left out of the fit, one by one.
+in a file for each chip. Errors are those of designs left out of the fit, one by one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from boards.board import Board, Resources
-from compiler.estimator.counts import chip_of, counted, family_of
+from compiler.estimator.counts import chip_of, counted, device_of
 from hdl.config import Config
 
 
@@ -106,7 +106,7 @@ class Estimate:
 
 
 class Model:
-    """What is known of a family of chips from ``points``."""
+    """What is known of a chip from ``points``."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         self.points = tuple(points)
@@ -115,9 +115,9 @@ class Model:
 
 
 @cache
-def model_of(family: str) -> Model:
-    """Return the model of a family of chips, from what was measured of it."""
-    text = resources.files(__package__).joinpath(f"{family}.json").read_text()
+def model_of(device: str) -> Model:
+    """Return the model of a chip, from what was measured of it."""
+    text = resources.files(__package__).joinpath(f"{device}.json").read_text()
     return Model([from_json(point) for point in json.loads(text)["points"]])
 
 
@@ -126,7 +126,7 @@ def estimate(config: Config, board: Board) -> Estimate | None:
 
     None stands for one of which nothing can be said, as too few others were placed.
     """
-    model = model_of(family_of(board))
+    model = model_of(device_of(board))
     for point in model.points:
         if shape_of(point.config) == shape_of(config):
             return Estimate(point.used, point.fmax_hz, placed=True)

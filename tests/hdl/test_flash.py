@@ -2,6 +2,7 @@
 
 import os
 import random
+from dataclasses import replace
 from itertools import accumulate
 
 import cocotb
@@ -31,6 +32,8 @@ MODES = {
     "half":         {"flash_full_rate": False, "flash_continuous": True},
     "full_command": {"flash_full_rate": True, "flash_continuous": False},
     "half_command": {"flash_full_rate": False, "flash_continuous": False},
+    "full_two":     {"flash_full_rate": True, "flash_continuous": False, "flash_lines": 2},
+    "half_two":     {"flash_full_rate": False, "flash_continuous": False, "flash_lines": 2},
 }
 
 
@@ -232,10 +235,11 @@ async def any_start(dut, begin, part):
     check(trace, bursts, chip)
 
     timing = FlashTiming.from_config(config(MODE))
-    quad = 12 // (4 // timing.slot)  # address, mode bits and dummies
+    way = hdl.flash.READS[config(MODE).flash_lines]
+    command = way.beats // (2 if config(MODE).flash_full_rate else 1)
     opcode = 0 if MODES[MODE]["flash_continuous"] else 8
-    assert trace.busy == 64 + quad + timing.slot + sum(
-        opcode + quad + timing.slot * halves for _, halves in bursts)
+    assert trace.busy == len(way.bits) + command + timing.slot + sum(
+        opcode + command + timing.slot * halves for _, halves in bursts)
 
 
 @cocotb.test()
@@ -285,7 +289,7 @@ def test_cells(tmp_path):
              platform=ICEBreakerPlatform(), cells=[ice40_cells(tmp_path)])
 
 
-@pytest.mark.parametrize("mode", ["full", "half_command"])
+@pytest.mark.parametrize("mode", ["full", "half_command", "full_two"])
 def test_fastest_clock(mode, tmp_path):
     clock_hz = 50_000_000
     simulate(PinnedReader(config(mode, clock_hz=clock_hz)), __name__, tmp_path,
@@ -293,25 +297,30 @@ def test_fastest_clock(mode, tmp_path):
              env={"FLASH_MODE": mode, "FLASH_CLOCK_HZ": str(clock_hz)})
 
 
-def without_quad_enable():
-    script = list(hdl.flash.SCRIPT_BITS)
-    script[-10] = 0
-    return script
+def reads(lines, **others):
+    return hdl.flash.READS | {lines: replace(hdl.flash.READS[lines], **others)}
 
 
-@pytest.mark.parametrize(("constant", "value", "failure"), [
-    ("SETTLE_NS", 2000, "before the chip is ready"),
-    ("SCRIPT_BITS", without_quad_enable(), "while QE is 0"),
-    ("MODE_CONTINUOUS", 0xf, "float when they are sampled"),
-    ("COMMAND_BEATS", 10, "float when they are sampled"),
-    ("PADS_LATENCY", 3, r"assert \["),  # wrong data
-    ("DEPTH", 8, r"assert \(\["),        # wrong cycles
+WITHOUT_QUAD_ENABLE = [
+    part.replace(b"\x31\x02", b"\x31\x00") for part in hdl.flash.READS[4].script]
+
+
+@pytest.mark.parametrize(("mode", "constant", "value", "failure"), [
+    ("full", "SETTLE_NS", 2000, "before the chip is ready"),
+    ("full", "READS", reads(4, script=WITHOUT_QUAD_ENABLE), "while QE is 0"),
+    ("full", "MODE_CONTINUOUS", 0xf, "float when they are sampled"),
+    ("full", "READS", reads(4, beats=10), "float when they are sampled"),
+    ("full", "PADS_LATENCY", 3, r"assert \["),  # wrong data
+    ("full", "DEPTH", 8, r"assert \(\["),        # wrong cycles
+    ("full_two", "READS", reads(2, released=4), "float when they are sampled"),
+    ("full_two", "READS", reads(2, released=-4), "drive the same line"),
+    ("full_two", "MODE_COMMAND", 0xa, "continuous read on two lines"),
 ])
-def test_sabotage(constant, value, failure, tmp_path, monkeypatch):
+def test_sabotage(mode, constant, value, failure, tmp_path, monkeypatch):
     depth = value if constant == "DEPTH" else DEPTH
     monkeypatch.setattr(hdl.flash, constant, value, raising=constant != "DEPTH")
-    simulate(PinnedReader(config("full", depth=depth)), __name__, tmp_path, only="sabotaged",
-             env={"FLASH_MODE": "full", "FLASH_FAILURE": failure})
+    simulate(PinnedReader(config(mode, depth=depth)), __name__, tmp_path, only="sabotaged",
+             env={"FLASH_MODE": mode, "FLASH_FAILURE": failure})
 
 
 def test_timing():
@@ -319,6 +328,8 @@ def test_timing():
         slot=2, first=6, latency=6, next=4, credits=DEPTH)
     assert FlashTiming.from_config(config("half_command")) == FlashTiming(
         slot=4, first=21, latency=8, next=6, credits=DEPTH)
+    assert FlashTiming.from_config(config("full_two")) == FlashTiming(
+        slot=4, first=17, latency=8, next=6, credits=DEPTH)
 
 
 def test_wrong_clock():

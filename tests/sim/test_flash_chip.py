@@ -47,6 +47,15 @@ class Bus:
     def read_quad(self, count):
         return bytes(self.clock() << 4 | self.clock() for _ in range(count))
 
+    def write_dual(self, *octets):
+        for octet in octets:
+            for low in (6, 4, 2, 0):
+                self.clock(0b1100 | octet >> low & 3, 0xf)
+
+    def read_dual(self, count):
+        return bytes(sum((self.clock(0b1100, 0b1100) & 3) << low for low in (6, 4, 2, 0))
+                     for _ in range(count))
+
     def end(self, ns=100.0):
         self.chip.step(0, 0, 0, 0)
         self.chip.step(1, 0, 0, 0)
@@ -305,6 +314,27 @@ def test_part_without_continuous_read():
     assert bus.complaints == ["mode bits A0h, where this part wants Fxh"]
     bus.write(0x9f)
     assert bus.read(1) == b"\xef"
+
+
+@pytest.mark.parametrize("part", list(Part))
+def test_two_lines(part):
+    bus = Bus(part=part)
+    bus.write(0xbb)
+    bus.write_dual(0, 0, 3)
+    bus.clock(0b1111, 0xf)
+    bus.clock(0b1111, 0xf)
+    bus.clock(0b1100, 0b1100)
+    bus.clock(0b1100, 0b1100)
+    assert bus.read_dual(4) == IMAGE[3:7]
+    bus.end()
+    assert bus.complaints == []
+
+
+def test_two_lines_that_go_on():
+    bus = Bus()
+    bus.write(0xbb)
+    bus.write_dual(0, 0, 3, 0xa0)
+    assert bus.complaints == ["continuous read on two lines, which this model has not"]
 
 
 def test_end_of_chip(bus):

@@ -43,8 +43,8 @@ CONFIGS = {
     "default": Config(),
     # Other shapes, queues that are often full, and the slowest flash.
     "other": Config(p=4, pe=16, simd=16, fixed_pe=8, memory_depth=2048, weight_depth=16,
-                    flash_depth=16, flash_full_rate=False, flash_continuous=False,
-                    binary_width=9),
+                    flash_depth=16, flash_lines=2, flash_full_rate=False,
+                    flash_continuous=False, binary_width=9),
     # Bits by groups, and weights that stay.
     "signs": Config(p=4, pe=16, simd=16, fixed_pe=8, memory_depth=2048, weight_depth=1024,
                     sign_depth=64, binary_width=13),
@@ -309,9 +309,11 @@ def test_cnv_on_ulx3s():
     assert config.clock_hz / expected.frame > 3052
 
 
-def test_default_network():
+@pytest.mark.parametrize("board", [
+    "icebreaker", "tangnano9k", pytest.param("orangecrab", marks=pytest.mark.slow)])
+def test_default_network(board):
     graph = to_integer(load(network(DEFAULT)))
-    check(schedule(graph, Config()), datasets.load(held_back(DEFAULT)).x[:3])
+    check(schedule(graph, fit(BOARDS[board])), datasets.load(held_back(DEFAULT)).x[:3])
 
 
 def test_tfc():

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from boards.catalogue import BOARDS
-from compiler.estimator.counts import CHIPS, chip_of, counted, family_of, memories
+from compiler.estimator.counts import CHIPS, chip_of, counted, device_of, memories
 from hdl.config import Config
 from hdl.top import Accelerator
 
@@ -47,5 +47,5 @@ def test_multipliers_make_two_products(simd, dsp):
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
-def test_family(board):
-    assert family_of(board) in CHIPS
+def test_device(board):
+    assert device_of(board) in CHIPS

@@ -67,16 +67,16 @@ def test_icebreaker_is_foretold():
     assert all(cost > 0 for cost in model.cells.coefficients.values())
 
 
-@pytest.mark.parametrize("family", CHIPS)
-def test_counts_are_those_that_were_placed(family):
-    for point in model_of(family).points:
-        counts = counted(point.config, CHIPS[family])
+@pytest.mark.parametrize("device", CHIPS)
+def test_counts_are_those_that_were_placed(device):
+    for point in model_of(device).points:
+        counts = counted(point.config, CHIPS[device])
         assert {name: getattr(point.used, name) for name in counts} == counts
 
 
 def test_too_few_to_learn_from(monkeypatch):
     points = model_of("iCE40UP5K").points[:len(CELLS)]
-    monkeypatch.setattr(module, "model_of", lambda family: Model(points))
+    monkeypatch.setattr(module, "model_of", lambda device: Model(points))
     assert estimate(points[0].config, BOARD).used == points[0].used
     assert estimate(Config(level_depth=128), BOARD) is None
 
@@ -86,7 +86,7 @@ def test_what_was_placed_is_known(monkeypatch):
     others = [replace(point, config=replace(point.config, weight_depth=512))
               for point in model_of("iCE40UP5K").points]
     model = Model([placed, *others])
-    monkeypatch.setattr(module, "model_of", lambda family: model)
+    monkeypatch.setattr(module, "model_of", lambda device: model)
     known = estimate(Config(baud=9600), BOARD)
     assert known == Estimate(placed.used, placed.fmax_hz, placed=True)
     foretold = estimate(Config(level_depth=128), BOARD)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from boards.catalogue import BOARDS
 from compiler.cli import commands
 from compiler.cluster import connect
 from compiler.errors import ToolError, UserError
@@ -254,7 +255,7 @@ def test_board_of_which_little_is_known(threads, tmp_path, small):
 def test_command_refuses(workshop, threads, tmp_path, small):
     (tmp_path / "file").touch()
     for words, line in [
-        (["--board", "abacus"], "Board must be one of icebreaker, ulx3s, not 'abacus'"),
+        (["--board", "abacus"], f"Board must be one of {', '.join(BOARDS)}, not 'abacus'"),
         (["--board", "icebreaker", "-o", tmp_path / "file"],
          (f"Output '{tmp_path}/file/points' must be a folder that can be written, but: Not a "
           "directory")),

@@ -39,13 +39,36 @@ def test_ulx3s():
     assert [shape(found)[:3] for found in arrays(BOARDS["ulx3s"])] == [(4, 8, 64), (4, 32, 64)]
 
 
+def test_orangecrab():
+    config = fit(BOARDS["orangecrab"])
+    assert config.lanes == 2048
+    assert config.signs
+    assert config.memory_depth * config.memory_width // 8 == 1 << 15
+    assert arrays(BOARDS["orangecrab"]) == [config]
+
+
+def test_tangnano9k():
+    config = fit(BOARDS["tangnano9k"])
+    assert config.lanes == 512
+    assert not config.signs
+    assert config.memory_depth * config.memory_width // 8 == 1 << 14
+    assert arrays(BOARDS["tangnano9k"]) == [config]
+
+
+def test_chips_of_the_same_kind_hold_the_same():
+    icesugar = arrays(BOARDS["icesugar"])
+    facts = {fact: getattr(BOARD, fact) for fact in ("baud", "flash_continuous")}
+    assert [replace(config, **facts) for config in icesugar] == arrays(BOARD)
+
+
 @pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 def test_takes_no_more_than_there_is(board):
     for config in arrays(board):
         needs, has = estimate(config, board), board.available
         used = counted(config, chip_of(board)) if needs is None else asdict(needs.used)
         assert all(count <= getattr(has, name) for name, count in used.items())
-        for fact in ("clock_hz", "image_offset", "flash_full_rate", "flash_continuous"):
+        for fact in ("clock_hz", "image_offset", "flash_lines", "flash_full_rate",
+                     "flash_continuous"):
             assert getattr(config, fact) == getattr(board, fact)
 
 
@@ -90,7 +113,7 @@ def test_some_cells_stay_free_unless_an_array_was_placed(monkeypatch):
     assert fit(with_other(lut4=cells), 256) == config
     others = Model([point for point in model.points if shape(point.config) != shape(config)])
     cells = round(others.cells(config))
-    monkeypatch.setattr("compiler.estimator.model.model_of", lambda family: others)
+    monkeypatch.setattr("compiler.estimator.model.model_of", lambda device: others)
     for more, found in (1.02, False), (1.04, True):
         assert (config in arrays(with_other(lut4=int(cells * more)))) == found
 
@@ -143,7 +166,7 @@ def test_memory_is_made_of_block_rams_that_are_left(other):
 
 def test_chip_of_which_little_is_known(other, monkeypatch):
     model = Model([])
-    monkeypatch.setattr("compiler.estimator.model.model_of", lambda family: model)
+    monkeypatch.setattr("compiler.estimator.model.model_of", lambda device: model)
     with pytest.raises(UserError, match="^Board 'big' must have arrays to estimate from, placed by "
                                         "bench.estimate, for an array of 256 lanes, not too few$"):
         fit(other)
