@@ -11,7 +11,7 @@ minutes for each.
 Two errors are told of what is foretold. The first is that of the model fitted to all arrays; the
 second, *left out*, that of the model fitted to all but this one. With ``--write`` what was measured
 becomes what the estimator knows, ``compiler/estimator/<chip>.json``, and the tables go to
-``docs/architecture.md``. A new chip begins with a file without points.
+``docs/architecture.md``. A new chip begins without such a file.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from compiler.bitstream import build_bitstream
 from compiler.build import find_board
 from compiler.errors import MissingToolError, ToolError
 from compiler.estimator.counts import Chip, chip_of, counted, device_of
-from compiler.estimator.model import Model, Point, model_of, to_json
+from compiler.estimator.model import Model, Point, estimate, model_of, to_json
 from compiler.progress import terminal
 from compiler.schedule.fit import candidates
 from hdl.config import Config
@@ -42,8 +42,13 @@ HOPELESS = 0.98  # of the logic cells: a chip as full is not routed for long, if
 def shapes(board: Board) -> list[Config]:
     """Return the accelerators that are compared, small ones first."""
     known = model_of(device_of(board))
+
+    def cells(config: Config) -> float:
+        needs = estimate(config, board)  # those of an array that was placed are known
+        return needs.used.lut4 if needs else known.cells(config)
+
     return sorted((config for config in candidates(board)
-                   if known.cells(config) < HOPELESS * board.available.lut4),
+                   if cells(config) < HOPELESS * board.available.lut4),
                   key=lambda config: config.lanes)
 
 
@@ -114,9 +119,8 @@ def write(board: Board, model: Model) -> None:
     path = ROOT / "compiler" / "estimator" / f"{device}.json"
     points = ",\n".join(f"  {json.dumps(to_json(point))}" for point in model.points)
     path.write_text(f'{{"points": [\n{points}\n]}}\n')
-    begin, end = (f"<!-- {word} estimate {device} -->\n" for word in ("begin", "end"))
-    before, rest = PAGE.read_text().split(begin)
-    _, after = rest.split(end)
+    before, begin, rest = PAGE.read_text().partition(f"<!-- begin estimate {device} -->\n")
+    _, end, after = rest.partition(f"<!-- end estimate {device} -->\n")
     PAGE.write_text(f"{before}{begin}\n{tables(model, chip_of(board))}\n\n{end}{after}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from boards.board import Board
+from compiler.errors import UserError
 from hdl.config import SIGN_BITS, Config
 from hdl.counters import CAUSES, COUNT_BITS, LAYERS
 from hdl.isa import GROUP, WALK_HALVES, Loop
@@ -46,8 +47,12 @@ CHIPS: Mapping[str, Chip] = {
 
 
 def device_of(board: Board) -> str:
-    """Return the name of the chip of ``board``, without package and speed."""
-    return next(name for name in CHIPS if board.chip.startswith(name))
+    """Return the name of the chip of ``board``, without package and speed. Raises UserError."""
+    for name in CHIPS:
+        if board.chip.startswith(name):
+            return name
+    raise UserError(f"Chip of board {board.name!r} must be one of {', '.join(CHIPS)}, as "
+                    f"compiler/estimator/counts.py knows them, not {board.chip!r}")
 
 
 def chip_of(board: Board) -> Chip:

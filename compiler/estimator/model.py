@@ -116,9 +116,10 @@ class Model:
 
 @cache
 def model_of(device: str) -> Model:
-    """Return the model of a chip, from what was measured of it."""
-    text = resources.files(__package__).joinpath(f"{device}.json").read_text()
-    return Model([from_json(point) for point in json.loads(text)["points"]])
+    """Return the model of a chip, from what was measured of it, if anything was."""
+    file = resources.files(__package__).joinpath(f"{device}.json")
+    points = json.loads(file.read_text())["points"] if file.is_file() else []
+    return Model([from_json(point) for point in points])
 
 
 def estimate(config: Config, board: Board) -> Estimate | None:

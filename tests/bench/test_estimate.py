@@ -15,6 +15,13 @@ from compiler.schedule.fit import arrays
 BOARD = BOARDS["icebreaker"]
 
 
+@pytest.mark.parametrize("device", CHIPS)
+def test_each_chip_has_a_place_in_the_documents(device):
+    text = bench.PAGE.read_text()
+    begin, end = (text.index(f"<!-- {word} estimate {device} -->\n") for word in ("begin", "end"))
+    assert begin < end
+
+
 def placed_as(points, tmp_path):
     """Return a stand-in for place and route that knows ``points``, and for which the chip is too
     small for all else."""
