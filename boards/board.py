@@ -27,6 +27,7 @@ class Board:
     chip: str
     family: str              # "ice40", "ecp5" or "gowin"
     part: tuple[str, ...]    # the chip and its package, as nextpnr is told
+    packing: tuple[str, ...] = ()  # what the packer is told of chip and pins
     available: Resources
     clock_hz: int            # core clock that we build for
     baud: int                # of the serial line: the clock divided by about a whole number

@@ -5,6 +5,7 @@ from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
 
 from boards.ecp5_flash import Ecp5FlashPads
+from boards.flash_lines import request_flash
 from boards.serial_line import connect_serial
 
 
@@ -40,10 +41,8 @@ class Ecp5Shell(Elaboratable):
     """An accelerator with the pins of its board, and two clocks from the board's oscillator.
 
     ``fast`` comes from the PLL, ``sync`` is half of it, from the same PLL and in phase. Both are
-    in reset until the PLL has locked. ``flash`` is what the platform calls the pins of the flash.
+    in reset until the PLL has locked.
     """
-    flash = "spi_flash"
-
     def __init__(self, accelerator, clock_hz):
         self._accelerator = accelerator
         self._clock_hz = clock_hz
@@ -77,7 +76,7 @@ class Ecp5Shell(Elaboratable):
         m.submodules.reset_sync = ResetSynchronizer(~locked, domain="sync")
         m.submodules.reset_fast = ResetSynchronizer(~locked, domain="fast")
 
-        m.submodules.flash = flash = Ecp5FlashPads(platform.request(self.flash, dir="-"))
+        m.submodules.flash = flash = Ecp5FlashPads(request_flash(platform))
         wiring.connect(m, accelerator.pads, flash)
         connect_serial(m, platform.request("uart", dir="-"), accelerator)
 

@@ -3,7 +3,15 @@
 from amaranth.lib import io
 
 
-__all__ = ["connect_lines", "connect_select", "flash_lines"]
+__all__ = ["connect_lines", "connect_select", "flash_lines", "request_flash"]
+
+NAMES = "spi_flash", "spi_flash_1x", "spi_flash_4x"
+
+
+def request_flash(platform):
+    """Return the pins of the flash chip, by the first of `NAMES` that ``platform`` has."""
+    name = next((name for name in NAMES if (name, 0) in platform.resources), NAMES[0])
+    return platform.request(name, dir="-")
 
 
 def flash_lines(port):

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
 
+from boards.flash_lines import request_flash
 from boards.gowin_flash import GowinFlashPads
 from boards.serial_line import connect_serial
 
@@ -74,7 +75,7 @@ class GowinShell(Elaboratable):
         m.submodules.reset_sync = ResetSynchronizer(~locked, domain="sync")
         m.submodules.reset_fast = ResetSynchronizer(~locked, domain="fast")
 
-        m.submodules.flash = flash = GowinFlashPads(platform.request("spi_flash_1x", dir="-"))
+        m.submodules.flash = flash = GowinFlashPads(request_flash(platform))
         wiring.connect(m, accelerator.pads, flash)
         connect_serial(m, platform.request("uart", dir="-"), accelerator)
 

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 
+from boards.flash_lines import request_flash
 from boards.ice40_flash import Ice40FlashPads
 from boards.serial_line import connect_serial
 
@@ -64,7 +65,7 @@ class Ice40Shell(Elaboratable):
         m.submodules.reset_sync = ResetSynchronizer(~locked, domain="sync")
         m.submodules.reset_fast = ResetSynchronizer(~locked, domain="fast")
 
-        m.submodules.flash = flash = Ice40FlashPads(platform.request("spi_flash_1x", dir="-"))
+        m.submodules.flash = flash = Ice40FlashPads(request_flash(platform))
         wiring.connect(m, accelerator.pads, flash)
 
         connect_serial(m, platform.request("uart", dir="-"), accelerator)

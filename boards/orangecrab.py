@@ -12,7 +12,7 @@ from boards.board import Board, Resources
 from boards.ecp5_shell import Ecp5Shell
 
 
-__all__ = ["BOARD", "OrangeCrabPlatform", "OrangeCrabShell"]
+__all__ = ["BOARD", "OrangeCrabPlatform"]
 
 
 class OrangeCrabPlatform(OrangeCrabR0_2_25FPlatform):
@@ -23,12 +23,6 @@ class OrangeCrabPlatform(OrangeCrabR0_2_25FPlatform):
         UARTResource(0, rx="0", tx="1", conn=("io", 0),
                      attrs=Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP")),
     ]
-
-
-class OrangeCrabShell(Ecp5Shell):
-    """`Ecp5Shell`, with the board's name of the flash."""
-
-    flash = "spi_flash_1x"
 
 
 BOARD = Board(
@@ -46,5 +40,5 @@ BOARD = Board(
     bitstream_offset=0x8_0000,
     image_offset=0x10_0000,   # where its bootloader writes what is not a bitstream
     platform=OrangeCrabPlatform,
-    shell=OrangeCrabShell,
+    shell=Ecp5Shell,
 )

@@ -40,6 +40,7 @@ BOARD = Board(
     chip="GW1NR-LV9QN88PC6/I5",
     family="gowin",
     part=("--device", "GW1NR-LV9QN88PC6/I5", "--vopt", "family=GW1N-9C"),
+    packing=("-d", "GW1N-9C", "--sspi_as_gpio", "--mspi_as_gpio"),
     available=Resources(lut4=8640, ebr=26, spram=0, dsp=40),
     clock_hz=40_500_000,
     baud=1_500_000,

@@ -99,7 +99,7 @@ def build_bitstream(board: Board, config: Config, folder: Path, progress: Step =
         used, timing, seed = place_and_route(board, config, tools, work, folder, progress, seeds,
                                              slow)
         with progress("packing the bitstream"):
-            run([tools.packer, *family.packing], folder=work,
+            run([tools.packer, *board.packing, *family.packing], folder=work,
                 log=folder / f"{family.packer}.log")
         with progress("writing Verilog"):
             text = verilog.convert(Accelerator(config), name="top", emit_src=False)
