@@ -3,6 +3,7 @@ fast enough."""
 
 from __future__ import annotations
 
+from itertools import groupby
 from math import floor
 
 from boards.board import Board
@@ -11,6 +12,7 @@ from compiler.ir import Graph
 from compiler.perf import Performance, estimate
 from compiler.schedule.fit import arrays
 from compiler.schedule.plan import Schedule, schedule
+from hdl.config import Config
 
 
 __all__ = ["choose"]
@@ -24,24 +26,23 @@ def choose(graph: Graph, board: Board, lanes: int | None = None,
     memory. With ``target_fps`` it is the smallest by which the network reaches so many frames a
     second at the board's clock. Raises UserError where there is none.
     """
-    refusals: list[UserError] = []
+    refusals: dict[Config, UserError] = {}
     if target_fps is None:
-        # The first of as many lanes is the best of them.
-        best = {config.lanes: config for config in reversed(arrays(board, lanes))}
-        for config in best.values():
+        firsts = [next(same) for _, same in groupby(arrays(board, lanes), lambda one: one.lanes)]
+        for config in reversed(firsts):
             try:
                 plan = schedule(graph, config)
             except UserError as refusal:
-                refusals.append(refusal)
+                refusals[config] = refusal
                 continue
             return plan, estimate(plan)
-        raise refusals[0]
-    reached = {}
+        raise refusals[max(refusals, key=memory)]
+    reached: dict[float, Config] = {}
     for config in arrays(board, lanes):
         try:
             plan = schedule(graph, config)
         except UserError as refusal:
-            refusals.append(refusal)
+            refusals[config] = refusal
             continue
         cycles = estimate(plan)
         fps = config.clock_hz / cycles.frame
@@ -49,9 +50,14 @@ def choose(graph: Graph, board: Board, lanes: int | None = None,
             return plan, cycles
         reached[fps] = config
     if not reached:
-        raise refusals[-1]
+        raise refusals[max(refusals, key=memory)]
     best = max(reached)
     array = reached[best]
     raise UserError(f"Network {graph.name!r} must be asked for at most {floor(10 * best) / 10} "
                     f"frames/s on board {board.name!r}, which {array.p} x {array.pe} x "
                     f"{array.simd} lanes make, not {target_fps:.10g}")
+
+
+def memory(config: Config) -> int:
+    """Return the bits of the activation memory."""
+    return config.memory_width * config.memory_depth
