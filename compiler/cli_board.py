@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import click
 from rich.console import Console
@@ -49,14 +50,16 @@ def opened(deployment: Deployment, port: str | None) -> Iterator[Accelerator]:
 def flash(build_dir: str, image_only: bool) -> None:
     """Write the bitstream and the image in BUILD_DIR to the board on the USB cable.
 
-    It takes openFPGALoader, or, for the iCEBreaker, iceprog.
+    It takes a programmer of the board that is installed: openFPGALoader, iceprog, icesprog or
+    dfu-util.
 
     \b
     Examples:
       python -m compiler flash build/digits
       python -m compiler flash build/other --image-only
     """
-    tool = write_flash(build_dir, image_only=image_only, progress=progress())
+    tool = write_flash(build_dir, image_only=image_only, progress=progress(),
+                       instruct=partial(click.echo, err=True))
     click.echo(f"Written with {tool}")
     hint("run", build_dir, "INPUT", "--on", "board", "--port", "PORT")
 

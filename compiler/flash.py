@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
@@ -68,12 +68,14 @@ PROGRAMMERS: Mapping[str, tuple[Programmer, ...]] = {
 }
 
 
-def flash(folder: str | Path, *, image_only: bool = False, progress: Step = quiet) -> str:
+def flash(folder: str | Path, *, image_only: bool = False, progress: Step = quiet,
+          instruct: Callable[[str], object] = print) -> str:
     """Write the bitstream and the image in a build folder to the board on the USB cable.
 
-    The board then starts with them. ``image_only`` leaves the bitstream that it has. Returns the
-    name of the program that did it. Raises UserError for a folder that is not whole, or a board
-    that is not known; MissingToolError where there is no programmer, and ToolError where it fails.
+    The board then starts with them. ``image_only`` leaves the bitstream that it has. ``instruct``
+    is given what somebody must do at the board. Returns the name of the program that did it.
+    Raises UserError for a folder that is not whole, or a board that is not known; MissingToolError
+    where there is no programmer, and ToolError where it fails.
     """
     folder = Path(folder)
     board = Deployment.load(folder).board
@@ -83,10 +85,12 @@ def flash(folder: str | Path, *, image_only: bool = False, progress: Step = quie
     offset = check_whole(folder, BOARDS[board], image_only)
     ways = {name: way for way in PROGRAMMERS[board] for name in way.names}
     path = find(*ways, hint=", or ".join(way.hint for way in PROGRAMMERS[board]))
-    tool = ways[Path(path).name]
+    tool = ways[Path(path).stem]  # without .exe
     for name, words in commands(tool, BOARDS[board], offset):
         if not (image_only and name == "bitstream"):
-            with progress(f"writing the {name}" + f"; {tool.before}" * bool(tool.before)):
+            if tool.before:
+                instruct(f"For the {name}, {tool.before}")
+            with progress(f"writing the {name}"):
                 run([path, *words], folder=folder, patience=PATIENCE)
                 sleep(tool.pause)
     return Path(path).name
