@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,8 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
             yield client
             return
         try:
-            asyncio.run(reach(scheduler))
+            with ThreadPoolExecutor(1) as aside:  # also where an event loop runs, as in a notebook
+                aside.submit(asyncio.run, reach(scheduler)).result()
         except (OSError, ValueError) as error:
             raise UserError(f"Scheduler must be the address of a Dask scheduler that answers, such "
                             f"as tcp://10.0.0.1:8786, not {scheduler!r}") from error

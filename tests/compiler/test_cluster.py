@@ -1,3 +1,4 @@
+import asyncio
 import os
 import threading
 import time
@@ -105,6 +106,15 @@ def test_scheduler_that_is_not_there(monkeypatch, address):
                 f"tcp://10.0.0.1:8786, not '{address}'$")
     with pytest.raises(UserError, match=sentence), connect(address):
         pass
+
+
+def test_within_an_event_loop(threads):
+    """As in the cell of a notebook."""
+    async def cell():
+        with connect(threads) as client:
+            return list(results(client, square, [(3,)]))
+
+    assert asyncio.run(cell()) == [(0, 9)]
 
 
 def test_cluster_without_workers(monkeypatch):
