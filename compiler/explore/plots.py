@@ -23,6 +23,7 @@ FORMATS = "svg", "png"
 INCHES = 8.0, 4.8
 DOTS = 150                        # to an inch, of PNG
 BIN_MHZ = 0.25
+NEAR = 0.04                        # parts of a picture within which names would lie on each other
 HELD, TOO_LARGE, FRONT = "#1f77b4", "#b0b0b0", "#d62728"
 
 
@@ -71,9 +72,14 @@ def pareto(made: Exploration, figure: Figure) -> None:
                          facecolors=colour if filled else "none")
     best = made.front
     axes.step(*columns(best), where="post", color=FRONT, linewidth=1, label="Pareto front")
-    for point, cells, fps in zip(best, *columns(best), strict=True):
-        axes.annotate(point.name, (cells, fps), fontsize=7, color=FRONT, ha="right", rotation=-40,
-                      rotation_mode="anchor", textcoords="offset points", xytext=(-5, 4))
+    spans = [max(values, default=0) - min(values, default=0) for values in columns(shown)]
+    named: list[tuple[float, float]] = []
+    for point, *place in reversed(list(zip(best, *columns(best), strict=True))):
+        if not any(all(abs(one - other) < NEAR * span for one, other, span in
+                       zip(place, before, spans, strict=True)) for before in named):
+            named.append((place[0], place[1]))
+            axes.annotate(point.name, named[-1], fontsize=7, color=FRONT, ha="right", rotation=-40,
+                          rotation_mode="anchor", textcoords="offset points", xytext=(-5, 4))
     axes.margins(x=0.15)  # for the names
     axes.axvline(made.board.available.lut4, color="black", linewidth=0.8, linestyle=":")
     axes.annotate(f" {made.board.available.lut4:,} in the chip", (made.board.available.lut4, 0.02),
