@@ -9,7 +9,7 @@ from math import floor
 from boards.board import Board
 from compiler.errors import UserError
 from compiler.ir import Graph
-from compiler.perf import Performance, estimate
+from compiler.perf import Performance
 from compiler.schedule.fit import arrays
 from compiler.schedule.plan import Schedule, schedule
 from hdl.config import Config
@@ -35,7 +35,7 @@ def choose(graph: Graph, board: Board, lanes: int | None = None,
             except UserError as refusal:
                 refusals[config] = refusal
                 continue
-            return plan, estimate(plan)
+            return plan, plan.performance
         raise refusals[max(refusals, key=memory)]
     reached: dict[float, Config] = {}
     for config in arrays(board, lanes):
@@ -44,7 +44,7 @@ def choose(graph: Graph, board: Board, lanes: int | None = None,
         except UserError as refusal:
             refusals[config] = refusal
             continue
-        cycles = estimate(plan)
+        cycles = plan.performance
         fps = config.clock_hz / cycles.frame
         if fps >= target_fps:
             return plan, cycles

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from compiler.errors import UserError
 from compiler.ir import Graph
 from compiler.passes.place_joins import place_joins
-from compiler.perf import simulate
+from compiler.perf import Performance, simulate
 from compiler.schedule import packets as make
 from compiler.schedule.image import Image
 from compiler.schedule.layout import Layout, Placement
@@ -58,6 +59,11 @@ class Schedule:
     spans: tuple[Span, ...]          # of the memory that tensors take
     resident_octets: int             # of weights
     streamed_octets: int             # of weights, for every frame, by way of the memory or not
+
+    @cached_property
+    def performance(self) -> Performance:
+        """The cycles of a frame, counted when they are asked for, and once."""
+        return simulate(self.config, self.program)
 
     @property
     def input(self) -> Placement:
@@ -265,4 +271,4 @@ def schedule(graph: Graph, config: Config, *, resident_limit: int | None = None)
     made = replace(draft(graph, replace(config, sign_depth=0)), config=config)
     found = choices(made.loads, made.rooms(resident_limit), config)
     return min((made.schedule(choice) for choice in found[:TRIED]),
-               key=lambda plan: simulate(config, plan.program).frame)
+               key=lambda plan: plan.performance.frame)
