@@ -1,12 +1,10 @@
 """Clocks and pins around an accelerator on ECP5."""
 
 from amaranth import *
-from amaranth.lib import io, wiring
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib import io
 
 from boards.ecp5_flash import Ecp5FlashPads
-from boards.flash_lines import request_flash
-from boards.serial_line import connect_serial
+from boards.shell import Shell
 
 
 __all__ = ["Ecp5Shell", "pll_dividers"]
@@ -37,23 +35,12 @@ def pll_dividers(reference_hz, wanted_hz):
                      f"not {wanted_hz!r}")
 
 
-class Ecp5Shell(Elaboratable):
-    """An accelerator with the pins of its board, and two clocks from the board's oscillator.
+class Ecp5Shell(Shell):
+    """`Shell` for a PLL of its family, whose two outputs are in phase."""
 
-    ``fast`` comes from the PLL, ``sync`` is half of it, from the same PLL and in phase. Both are
-    in reset until the PLL has locked.
-    """
-    def __init__(self, accelerator, clock_hz):
-        self._accelerator = accelerator
-        self._clock_hz = clock_hz
+    pads = Ecp5FlashPads
 
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.accelerator = accelerator = self._accelerator
-
-        locked = Signal()
-        m.domains.sync = sync = ClockDomain()
-        m.domains.fast = fast = ClockDomain()
+    def connect_pll(self, m, platform, sync, fast, locked):
         divided, times, output = pll_dividers(
             int(platform.default_clk_frequency), 2 * self._clock_hz)
         oscillator = io.Buffer("i", platform.request(platform.default_clk, dir="-"))
@@ -73,11 +60,3 @@ class Ecp5Shell(Elaboratable):
             i_ENCLKOP=Const(0), i_ENCLKOS=Const(0),
             o_CLKOP=fast.clk, o_CLKOS=sync.clk, o_LOCK=locked,
         )
-        m.submodules.reset_sync = ResetSynchronizer(~locked, domain="sync")
-        m.submodules.reset_fast = ResetSynchronizer(~locked, domain="fast")
-
-        m.submodules.flash = flash = Ecp5FlashPads(request_flash(platform))
-        wiring.connect(m, accelerator.pads, flash)
-        connect_serial(m, platform.request("uart", dir="-"), accelerator)
-
-        return m

@@ -1,9 +1,11 @@
-"""The lines of a flash chip, however a board names them."""
+"""The lines of a flash chip, however a board names them, and the registers at their pins."""
 
-from amaranth.lib import io
+from amaranth import *
+from amaranth.lib import io, wiring
+from amaranth.lib.wiring import In, Out
 
 
-__all__ = ["connect_lines", "connect_select", "flash_lines", "request_flash"]
+__all__ = ["FlashPads", "flash_lines", "request_flash"]
 
 NAMES = "spi_flash", "spi_flash_1x", "spi_flash_4x"
 
@@ -28,19 +30,55 @@ def flash_lines(port):
             for name in ("copi", "cipo", "wp", "hold") if hasattr(port, name)]
 
 
-def connect_select(m, pads, port):
-    """Connect the member ``cs_n`` of ``pads`` to a register of the domain ``fast`` at its pin."""
-    m.submodules.cs = cs = io.FFBuffer("o", port.cs, o_domain="fast")
-    m.d.comb += cs.o.eq(~pads.cs_n)  # the port knows that the pin is active low
+class FlashPads(wiring.Component):
+    """Drives a flash chip from registers, all of the domain ``fast``.
 
+    Every output passes one register, every input is captured at the end of the cycle. The members
+    are those that a flash reader's pads have, and connect to them. Lines that are not wired are
+    neither driven nor read. A family of chips has its own `connect_clock`.
 
-def connect_lines(m, pads, port):
-    """Connect the members ``io_o``, ``io_oe`` and ``io_i`` of ``pads`` to registers of the domain
-    ``fast`` at the pins of the data lines. Lines that are not wired are not read.
+    Parameters
+    ----------
+    port : PortGroup
+        As `request_flash` returns it: with ``cs``, data lines as `flash_lines` takes them, and
+        ``clk``, if a pin of its own leads to it.
+
+    Members
+    -------
+    cs_n : In(1)
+    sck : In(2)
+        Levels of the clock in the first and in the second half of the cycle.
+    io_o, io_oe : In(4)
+    io_i : Out(4)
     """
-    for index, line in enumerate(flash_lines(port)):
-        buffer = io.FFBuffer("io", line, i_domain="fast", o_domain="fast")
-        m.submodules[f"io{index}"] = buffer
-        m.d.comb += buffer.o.eq(pads.io_o[index])
-        m.d.comb += buffer.oe.eq(pads.io_oe[index])
-        m.d.comb += pads.io_i[index].eq(buffer.i)
+
+    def __init__(self, port):
+        self._port = port
+        super().__init__({
+            "cs_n":  In(1, init=1),
+            "sck":   In(2),
+            "io_o":  In(4),
+            "io_oe": In(4),
+            "io_i":  Out(4),
+        })
+
+    def connect_clock(self, m):
+        """Connect ``sck`` to the clock of the flash chip."""
+        raise NotImplementedError
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.cs = cs = io.FFBuffer("o", self._port.cs, o_domain="fast")
+        m.d.comb += cs.o.eq(~self.cs_n)  # the port knows that the pin is active low
+
+        self.connect_clock(m)
+
+        for index, line in enumerate(flash_lines(self._port)):
+            buffer = io.FFBuffer("io", line, i_domain="fast", o_domain="fast")
+            m.submodules[f"io{index}"] = buffer
+            m.d.comb += buffer.o.eq(self.io_o[index])
+            m.d.comb += buffer.oe.eq(self.io_oe[index])
+            m.d.comb += self.io_i[index].eq(buffer.i)
+
+        return m

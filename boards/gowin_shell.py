@@ -1,12 +1,10 @@
 """Clocks and pins around an accelerator on a Gowin chip."""
 
 from amaranth import *
-from amaranth.lib import io, wiring
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib import io
 
-from boards.flash_lines import request_flash
 from boards.gowin_flash import GowinFlashPads
-from boards.serial_line import connect_serial
+from boards.shell import Shell
 
 
 __all__ = ["GowinShell", "pll_dividers"]
@@ -37,23 +35,12 @@ def pll_dividers(reference_hz, wanted_hz):
                      f"not {wanted_hz!r}")
 
 
-class GowinShell(Elaboratable):
-    """An accelerator with the pins of its board, and two clocks from the board's oscillator.
+class GowinShell(Shell):
+    """`Shell` for a PLL of its family."""
 
-    ``fast`` comes from the PLL, ``sync`` is half of it, from the same PLL. Both are in reset until
-    the PLL has locked.
-    """
-    def __init__(self, accelerator, clock_hz):
-        self._accelerator = accelerator
-        self._clock_hz = clock_hz
+    pads = GowinFlashPads
 
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.accelerator = accelerator = self._accelerator
-
-        locked = Signal()
-        m.domains.sync = sync = ClockDomain()
-        m.domains.fast = fast = ClockDomain()
+    def connect_pll(self, m, platform, sync, fast, locked):
         reference_hz = int(platform.default_clk_frequency)
         divided, times, output = pll_dividers(reference_hz, 2 * self._clock_hz)
         oscillator = io.Buffer("i", platform.request(platform.default_clk, dir="-"))
@@ -72,11 +59,3 @@ class GowinShell(Elaboratable):
         )
         platform.add_clock_constraint(fast.clk, 2 * self._clock_hz)
         platform.add_clock_constraint(sync.clk, self._clock_hz)
-        m.submodules.reset_sync = ResetSynchronizer(~locked, domain="sync")
-        m.submodules.reset_fast = ResetSynchronizer(~locked, domain="fast")
-
-        m.submodules.flash = flash = GowinFlashPads(request_flash(platform))
-        wiring.connect(m, accelerator.pads, flash)
-        connect_serial(m, platform.request("uart", dir="-"), accelerator)
-
-        return m

@@ -1,12 +1,9 @@
 """Clocks and pins around an accelerator on iCE40."""
 
 from amaranth import *
-from amaranth.lib import wiring
-from amaranth.lib.cdc import ResetSynchronizer
 
-from boards.flash_lines import request_flash
 from boards.ice40_flash import Ice40FlashPads
-from boards.serial_line import connect_serial
+from boards.shell import Shell
 
 
 __all__ = ["Ice40Shell", "pll_dividers"]
@@ -34,23 +31,12 @@ def pll_dividers(reference_hz, wanted_hz):
                      f"not {wanted_hz!r}")
 
 
-class Ice40Shell(Elaboratable):
-    """An accelerator with the pins of its board, and two clocks from the board's oscillator.
+class Ice40Shell(Shell):
+    """`Shell` for a PLL of its family, whose two outputs are in phase."""
 
-    ``fast`` comes from the PLL, ``sync`` is half of it, from the same PLL and in phase. Both are
-    in reset until the PLL has locked.
-    """
-    def __init__(self, accelerator, clock_hz):
-        self._accelerator = accelerator
-        self._clock_hz = clock_hz
+    pads = Ice40FlashPads
 
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.accelerator = accelerator = self._accelerator
-
-        locked = Signal()
-        m.domains.sync = sync = ClockDomain()
-        m.domains.fast = fast = ClockDomain()
+    def connect_pll(self, m, platform, sync, fast, locked):
         divr, divf, divq = pll_dividers(int(platform.default_clk_frequency), 2 * self._clock_hz)
         m.submodules.pll = Instance("SB_PLL40_2F_PAD",
             p_FEEDBACK_PATH="SIMPLE", p_DIVR=divr, p_DIVF=divf, p_DIVQ=divq, p_FILTER_RANGE=1,
@@ -62,11 +48,3 @@ class Ice40Shell(Elaboratable):
         )
         platform.add_clock_constraint(fast.clk, 2 * self._clock_hz)
         platform.add_clock_constraint(sync.clk, self._clock_hz)
-        m.submodules.reset_sync = ResetSynchronizer(~locked, domain="sync")
-        m.submodules.reset_fast = ResetSynchronizer(~locked, domain="fast")
-
-        m.submodules.flash = flash = Ice40FlashPads(request_flash(platform))
-        wiring.connect(m, accelerator.pads, flash)
-
-        connect_serial(m, platform.request("uart", dir="-"), accelerator)
-        return m
